@@ -1,0 +1,135 @@
+# Tripod. `make` builds everything into build/; `make B=DIR` into DIR, so that two builds can stand side by side.
+#
+#   make              the tripod program, the conformance runner and the tools, in $(B)/bin
+#   make check        quick tests (make check T=tsdb: only those whose name contains "tsdb")
+#   make check-asan   the same under ASan + UBSan, check-tsan under TSan
+#   make fuzz         each fuzzer for FUZZ_S seconds
+#   make bench        Tripod beside the peers that are installed
+#   make arch         checks who includes whom
+#   make format       clang-format;  make web: the pages;  make install
+
+B       ?= build
+CC      ?= gcc
+CXX     ?= g++
+MODE    ?= release
+PREFIX  ?= /usr/local
+WEB     ?= 1
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+
+PKGS := libevent_pthreads libevent libcurl openssl libzstd zlib yaml-0.1 libcjson re2 libevent_openssl
+WARN := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wundef -Wvla
+CWARN := $(WARN) -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
+HARD := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -fstack-clash-protection
+OPT_release := -O2 -g $(HARD)
+OPT_debug   := -O0 -g
+OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+LD_release  := -pie -Wl,-z,relro,-z,now
+LD_asan     := -fsanitize=address,undefined
+LD_tsan     := -fsanitize=thread
+
+CPPFLAGS += -I. -I$(B)/gen -D_GNU_SOURCE $(shell pkg-config --cflags-only-I $(PKGS) 2>/dev/null)
+CFLAGS_   = -std=c11 -pthread $(CWARN) $(OPT_$(MODE)) $(CFLAGS)
+CXXFLAGS_ = -std=c++17 -pthread $(WARN) -fno-exceptions $(OPT_$(MODE)) $(CXXFLAGS)
+LDFLAGS_  = -pthread $(LD_$(MODE)) $(LDFLAGS)
+LDLIBS    = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -llmdb -lsnappy -lroaring -lcrypt -lm -lstdc++
+
+ROOMS  := base net store tsdb query/exec query/vector query/promql query/api collector collector/push collector/scrape \
+          collector/host web alerting
+SRC    := $(foreach r,$(ROOMS),$(wildcard $(r)/*.c))
+SRCXX  := $(foreach r,$(ROOMS),$(wildcard $(r)/*.cc))
+OBJ    := $(SRC:%.c=$(B)/%.o) $(SRCXX:%.cc=$(B)/%.o)
+CMD    := $(wildcard cmd/*.c)
+TESTS  := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/test_*.c) $(wildcard tests/query/*/test_*.c) $(wildcard tests/collector/*/test_*.c))
+CONF   := $(wildcard tests/conformance/*.c)
+BENCH  := $(patsubst bench/%.c,$(B)/bin/%,$(wildcard bench/bench_*.c))
+FUZZ   := $(patsubst fuzz/%.c,$(B)/fuzz/%,$(wildcard fuzz/fuzz_*.c))
+TOOLS  := $(patsubst tests/tools/%.c,$(B)/bin/%,$(wildcard tests/tools/*.c))
+
+all: $(if $(CMD),$(B)/bin/tripod) $(if $(CONF),$(B)/bin/conformance) $(BENCH) $(TOOLS)
+
+lib: $(B)/libtripod.a
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS_) -MMD -MP -c -o $@ $<
+
+$(B)/%.o: %.cc
+	@mkdir -p $(@D)
+	$(CXX) $(CPPFLAGS) $(CXXFLAGS_) -MMD -MP -c -o $@ $<
+
+$(B)/libtripod.a: $(OBJ)
+	@rm -f $@
+	@ar rcs $@ $(OBJ)
+
+$(B)/cmd/%.o: CPPFLAGS += -DTRIPOD_VERSION='"$(VERSION)"'
+
+$(B)/bin/tripod: $(CMD:%.c=$(B)/%.o) $(B)/libtripod.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_) -o $@ $^ $(LDLIBS)
+
+$(B)/bin/conformance: $(CONF:%.c=$(B)/%.o) $(B)/libtripod.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_) -o $@ $^ $(LDLIBS)
+
+$(B)/bin/bench_%: $(B)/bench/bench_%.o $(B)/libtripod.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_) -o $@ $^ $(LDLIBS)
+
+$(TOOLS): $(B)/bin/%: $(B)/tests/tools/%.o $(B)/libtripod.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_) -o $@ $^ $(LDLIBS)
+
+$(B)/tests/%: $(B)/tests/%.o $(B)/libtripod.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_) -o $@ $^ -lcmocka $(LDLIBS)
+
+tests: $(TESTS)
+
+check: all $(TESTS)
+	@B=$(B) scripts/run-tests $(T)
+
+check-asan:
+	+$(MAKE) B=$(B)-asan MODE=asan WEB=$(WEB) check
+check-tsan:
+	+$(MAKE) B=$(B)-tsan MODE=tsan WEB=$(WEB) check
+
+# --- the pages ----------------------------------------------------------------------------------
+-include web/web.mk
+
+# --- fuzzers: clang and libFuzzer -----------------------------------------------------------------
+FUZZ_S ?= 20
+FUZZ_OPT := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -DFUZZING
+fuzz:
+	+$(MAKE) B=$(B)-fuzz CC=clang CXX=clang++ MODE=fuzz OPT_fuzz="$(FUZZ_OPT)" LD_fuzz="-fsanitize=address,undefined" fuzzers
+	@B=$(B)-fuzz FUZZ_S=$(FUZZ_S) scripts/run-fuzzers $(T)
+fuzzers: $(FUZZ)
+$(B)/fuzz/fuzz_%: $(B)/fuzz/fuzz_%.o $(B)/libtripod.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+bench: all
+	@B=$(B) bench/run
+
+arch:
+	@scripts/arch
+
+format:
+	@git ls-files '*.c' '*.h' '*.cc' | xargs clang-format -i
+
+install: all
+	install -D -m 755 $(B)/bin/tripod $(DESTDIR)$(PREFIX)/bin/tripod
+
+clean:
+	rm -rf $(B)
+
+.PHONY: all lib tests check check-asan check-tsan fuzz fuzzers bench arch format install clean web
+.SECONDARY:
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

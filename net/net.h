@@ -1,0 +1,15 @@
+/*
+ * net.h - front door of net/: HTTP in and out. Only this room knows libevent, OpenSSL and libcurl.
+ *
+ *   server.h   listeners, routes, requests, replies     client.h   requests to others
+ *   codec.h    gzip, zstd, snappy with bounded output   form.h     URLs, query strings, forms
+ */
+#ifndef NET_NET_H
+#define NET_NET_H
+
+#include "net/client.h"
+#include "net/codec.h"
+#include "net/form.h"
+#include "net/server.h"
+
+#endif

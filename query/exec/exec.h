@@ -1,0 +1,84 @@
+/*
+ * exec.h - one running query: what it may use, how it is stopped, where it is seen.
+ *
+ * (1) Memory that grows with data is charged (query_charge) before it is taken.
+ * (2) A query that is over a limit, past its deadline, cancelled or killed notices at the next query_check, which loops over
+ *     series call at least every few thousand samples; it then ends with an error that names the limit, the value and the operator.
+ */
+#ifndef QUERY_EXEC_H
+#define QUERY_EXEC_H
+
+#include "base/base.h"
+
+struct query_limits {
+    int64_t timeout_ms;      /* 2 min */
+    uint64_t samples_max;    /* decoded or produced and held; 50 M held at once as upstream counts; 0 = none */
+    uint64_t bytes_max;      /* memory of this query (256 MiB) */
+    uint64_t series_max;     /* selected by one selector; 0 = none */
+};
+void query_limits_default(struct query_limits *l);
+
+/* All queries of the process. */
+struct query_engine;
+struct query_engine_opts {
+    unsigned threads;        /* query pool; 0 = cores */
+    uint32_t concurrent_max; /* 20: more wait */
+    uint32_t waiting_max;    /* more: ERR_BUSY */
+    struct query_limits limits;
+    int64_t lookback_ms;     /* 5 min */
+    int64_t default_step_ms; /* of subqueries without one: 1 min */
+};
+void query_engine_opts_default(struct query_engine_opts *o);
+struct query_engine *query_engine_new(const struct query_engine_opts *o);
+void query_engine_free(struct query_engine *en);
+const struct query_engine_opts *query_engine_opts_of(const struct query_engine *en);
+struct pool *query_engine_pool(struct query_engine *en); /* for pool_for inside a query */
+
+struct query {
+    /* Set at start. */
+    struct query_engine *engine;
+    uint64_t id;
+    struct str text;            /* in arena */
+    const char *lang;           /* "promql" */
+    int64_t started_ms;         /* wall */
+    int64_t deadline_ns;        /* monotonic */
+    struct query_limits limits;
+    struct arena arena;         /* the query's: AST, plan, results. Owner: the thread that runs the query */
+
+    /* Any thread. */
+    _Atomic int stop;           /* 0, or the ERR_* it shall end with */
+    _Atomic uint64_t bytes, bytes_peak, samples, samples_peak, samples_total;
+    _Atomic uint64_t series, blocks_read, blocks_skipped;
+    bool (*canceled)(void *arg); /* may be NULL: e.g. http_canceled */
+    void *canceled_arg;
+};
+
+/* Queues fn(q) on the query pool when one of concurrent_max places is free. fn ends it by query_end. ERR_BUSY when too many wait. */
+int query_start(struct query_engine *en, const char *lang, struct str text, const struct query_limits *limits, void (*fn)(struct query *q, void *arg),
+                void *arg, struct err *e);
+/* For callers that evaluate on their own thread (rules, tests): makes a registered query, no queueing. */
+struct query *query_begin(struct query_engine *en, const char *lang, struct str text, const struct query_limits *limits);
+/* Frees everything of q, its arena too. */
+void query_end(struct query *q);
+
+/* <0 when the query must stop; e gets the sentence. where: the operator, for the sentence ("rate", "sum by (job)"). */
+int query_check(struct query *q, const char *where, struct err *e);
+/* Charges memory (give back with a negative number). ERR_LIMIT names bytes_max, the need and `where`. */
+int query_charge(struct query *q, int64_t bytes, const char *where, struct err *e);
+/* Counts samples: read (total) and held at once (may be negative when let go). ERR_LIMIT names samples_max. */
+int query_samples(struct query *q, uint64_t read, int64_t held, const char *where, struct err *e);
+
+struct query_info {
+    uint64_t id;
+    struct str text;
+    const char *lang;
+    int64_t started_ms, running_ms;
+    uint64_t bytes, samples;
+    bool waiting;
+};
+/* What runs and waits, oldest first, from a. */
+uint32_t query_list(struct query_engine *en, struct arena *a, struct query_info **out);
+/* ERR_NOT_FOUND when there is no such query. It ends with ERR_CANCELED soon after. */
+int query_kill(struct query_engine *en, uint64_t id, struct err *e);
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * store.h - front door of store/: what is durable, for every signal alike. Knows days, journals and bytes; not what they mean.
+ *
+ *   journal.h    accepted batches in order, fsynced before they are acknowledged
+ *   partition.h  one day of one signal: one LMDB file of checksummed values
+ *   signal.h     what a signal store (metrics, logs, traces) gives us, and gets
+ *   state.h      small durable key-value state (silences, tail positions, tombstones)
+ *
+ * Life: store_open, then each signal registers itself (store_signal_add), then store_recover (open partitions,
+ * replay the journal), then store_start (journal, flush and upkeep threads), ... store_close (flushes nothing that the
+ * journal already has: closing is as quick as dying).
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/base.h"
+#include "store/journal.h"
+#include "store/partition.h"
+#include "store/signal.h"
+#include "store/state.h"
+
+struct store_opts {
+    const char *dir;
+    uint64_t journal_file_bytes;   /* a new journal file after this many (64 MiB) */
+    uint64_t journal_budget_bytes; /* flush when the journal holds more than this (256 MiB) */
+    uint64_t head_budget_bytes;    /* flush a signal whose head_bytes() exceeds this */
+    int64_t flush_interval_ms;     /* flush at the latest after (2 h) */
+    int64_t retention_ms;          /* whole days older than this go (15 d) */
+    uint64_t disk_max_bytes;       /* all signals and the journal together; oldest day first. 0 = none */
+    uint64_t disk_reserve_bytes;   /* writes are refused when the file system has less free than this */
+    int64_t seal_grace_ms;         /* a day is sealed this long after its end (3 h) */
+    int64_t out_of_order_ms;       /* how late a row may come; beyond: refused. Default: retention */
+    bool read_only;                /* fsck, dump: takes no lock, starts no thread, changes nothing */
+};
+
+void store_opts_default(struct store_opts *o);
+
+struct store;
+
+/* Takes the directory's lock (ERR_BUSY names the holder's pid), makes what is missing, opens journal and state. */
+int store_open(const struct store_opts *opts, struct store **out, struct err *e);
+/* Before store_recover. `ops` must outlive the store. */
+void store_signal_add(struct store *s, const struct signal_ops *ops, void *self);
+int store_recover(struct store *s, struct err *e);
+int store_start(struct store *s, struct err *e);
+void store_close(struct store *s);
+
+const struct store_opts *store_opts_of(const struct store *s);
+struct journal *store_journal(struct store *s);
+struct state *store_state(struct store *s);
+
+/* 0, or ERR_FULL with a sentence: to be asked before accepting rows. Cheap (an atomic). */
+int store_writable(struct store *s, struct err *e);
+
+/* Flushes the signal (or all, name NULL) now and waits for it. Any thread but the flush threads. */
+int store_flush(struct store *s, const char *signal_name, struct err *e);
+/* Asks for a flush soon and returns. */
+void store_flush_soon(struct store *s, const char *signal_name);
+
+/*
+ * The partitions of a signal whose day overlaps [mint, maxt] ms, oldest first, each with a reference the caller gives
+ * back (partition_list_release). Never blocks on a flush.
+ */
+struct partition_list {
+    struct partition **v;
+    uint32_t n;
+};
+void store_partitions(struct store *s, const char *signal_name, int64_t mint, int64_t maxt, struct partition_list *out);
+void partition_list_release(struct partition_list *l);
+/* The partition of a day, made if it is missing. For flush. Give the reference back. */
+int store_partition_get(struct store *s, const char *signal_name, int32_t day, struct partition **out, struct err *e);
+
+/* A consistent copy under dir/snapshots/NAME or any path: flush, then hard links of sealed files, copies of live ones. */
+int store_backup(struct store *s, const char *to_dir, bool flush_first, struct err *e);
+
+/* Sentences about damage and pressure for /status and query answers: quarantined files, full disk. From a. */
+struct store_warning {
+    struct str text;
+    int64_t since_ms;
+};
+uint32_t store_warnings(struct store *s, struct arena *a, struct store_warning **out);
+
+struct store_stats {
+    uint64_t journal_bytes, journal_files, journal_commits, journal_entries, journal_entry_bytes;
+    uint64_t disk_bytes, disk_free_bytes;
+    uint64_t flushes, flush_errors, partitions, sealed, quarantined;
+    int64_t last_flush_ms, replay_ms;
+};
+void store_stats(struct store *s, struct store_stats *out);
+
+/* Days since the epoch, and back: the UTC day that holds t; rounds towards the past. */
+static inline int32_t day_of_ms(int64_t t_ms)
+{
+    return (int32_t)((t_ms >= 0 ? t_ms : t_ms - 86399999) / 86400000);
+}
+static inline int64_t day_start_ms(int32_t day)
+{
+    return (int64_t)day * 86400000;
+}
+
+/* `tripod fsck`: verifies every file of a data directory, prints a line a file and what is lost. Returns the number of damaged files. */
+int store_fsck(const char *dir, void (*print)(void *arg, const char *line), void *arg, struct err *e);
+
+#endif

@@ -1,0 +1,194 @@
+/*
+ * tsdb.h - front door of tsdb/: time series. Ingest, select, names, deletes, figures.
+ *
+ * A series is a label set; a sample is (ms, double). A staleness marker is an ordinary sample with the bits STALE_NAN_BITS.
+ * Times are ms since the epoch; windows given as [mint, maxt] are closed on both ends.
+ *
+ *   head.h   what the last hours brought, in memory     day.h    one day: index segments and slices in a partition
+ *   codec.h  columns of times and values <-> bytes      entry.h  what we write to the journal
+ */
+#ifndef TSDB_TSDB_H
+#define TSDB_TSDB_H
+
+#include "base/base.h"
+
+struct store;
+struct tsdb;
+
+struct tsdb_opts {
+    uint64_t series_max;         /* active series; more: new ones are refused and counted. 0 = none */
+    uint64_t head_bytes_max;     /* memory of the head, index included */
+    uint32_t exemplars_per_series;
+    int64_t future_ms_max;       /* samples further ahead are refused (10 min) */
+};
+void tsdb_opts_default(struct tsdb_opts *o);
+
+/* Registers itself with the store; store_recover fills it. The store must be closed before tsdb_free. */
+int tsdb_new(struct store *s, const struct tsdb_opts *opts, struct tsdb **out, struct err *e);
+void tsdb_free(struct tsdb *db);
+
+/* --- in --------------------------------------------------------------------------------------- */
+
+struct tsdb_exemplar {
+    struct labels labels;
+    double v;
+    int64_t t;
+};
+
+/*
+ * One series of a batch. key determines the label set: either labels_hash() of it, or a hash of any bytes that do (a
+ * scrape line, a wire message); labels are only asked for (tsdb_batch.labels) when the key is new.
+ */
+struct tsdb_in {
+    struct hash128 key;
+    struct str raw;       /* for the labels callback */
+    uint32_t first, n;    /* samples first..first+n-1 of the batch's t and v */
+    uint32_t exemplar_first, exemplar_n;
+};
+
+enum tsdb_verdict { TSDB_OK, TSDB_SAME, TSDB_DUPLICATE, TSDB_TOO_OLD, TSDB_FUTURE, TSDB_BAD_LABELS, TSDB_SERIES_LIMIT, TSDB_VERDICTS };
+/* "duplicate sample for timestamp", "too old sample", "out of bounds", ... : the texts of the contract. Static. */
+const char *tsdb_verdict_text(enum tsdb_verdict v);
+
+struct tsdb_metadata {
+    struct str family, help, unit;
+    uint8_t type; /* enum metric_type */
+};
+enum metric_type { METRIC_UNKNOWN, METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_GAUGEHISTOGRAM, METRIC_SUMMARY, METRIC_INFO, METRIC_STATESET };
+const char *metric_type_name(uint8_t type); /* "counter", ..., "unknown" */
+
+struct tsdb_batch {
+    /* Filled by the collector; everything must live until done is called. */
+    struct tsdb_in *series;
+    uint32_t nseries;
+    int64_t *t;
+    double *v;
+    int64_t *st;                    /* start timestamps beside t, or NULL (0 = none) */
+    struct tsdb_exemplar *exemplars;
+    struct tsdb_metadata *metadata; /* of families */
+    uint32_t nmetadata;
+    bool atomic; /* any refused row refuses the batch (remote write 1.0, where it must) */
+    /* Labels of series i, normalised (labels_normalise), from a. ERR_INVALID: that series is refused (BAD_LABELS). */
+    int (*labels)(struct tsdb_batch *b, uint32_t i, struct arena *a, struct labels *out, struct err *e);
+    void *ctx; /* the collector's own, for labels and done */
+
+    /* Filled by tsdb before done. */
+    uint32_t verdicts[TSDB_VERDICTS]; /* samples by verdict */
+    uint32_t series_added, exemplars_stored;
+    uint32_t bad_series, bad_sample; /* the first refused: index in series, in t */
+    enum tsdb_verdict bad_verdict;   /* TSDB_OK when none */
+    struct err bad;                  /* its sentence, naming series and time */
+};
+
+/*
+ * Accepts the batch: code 0 and *later true: done(b, code, e) comes once it is on disk and visible (on the journal
+ * thread; code is 0, ERR_FULL or ERR_IO). *later false: nothing needed writing (all were no-ops) or the batch was
+ * refused: returns 0, ERR_EXISTS/ERR_INVALID (atomic), ERR_BUSY, ERR_FULL, and done is not called. Any thread, does not wait for disk.
+ */
+typedef void tsdb_done(struct tsdb_batch *b, int code, const struct err *e);
+int tsdb_ingest(struct tsdb *db, struct tsdb_batch *b, tsdb_done *done, bool *later, struct err *e);
+/* The same, waiting for the disk. Not from an I/O or the journal thread. */
+int tsdb_ingest_wait(struct tsdb *db, struct tsdb_batch *b, struct err *e);
+
+/* --- out -------------------------------------------------------------------------------------- */
+
+/* Counted by the select, charged to the query: see query/exec. check() returns <0 when the query must stop. */
+struct tsdb_limits {
+    int (*check)(void *arg, uint64_t samples_more, uint64_t bytes_more, struct err *e); /* may be NULL */
+    void *arg;
+};
+
+enum tsdb_want {
+    TSDB_SAMPLES, /* all samples in [mint, maxt] */
+    TSDB_NEWEST,  /* only the newest sample in [mint, maxt] of each series (n <= 1); cheap where the head knows it */
+    TSDB_NO_DATA, /* labels only: series that have (about) a sample in [mint, maxt] */
+};
+
+struct tsdb_select_opts {
+    const struct matcher *matchers;
+    uint32_t nmatchers;
+    int64_t mint, maxt;
+    enum tsdb_want want;
+    uint32_t parts_hint; /* how many threads would like to read */
+    struct tsdb_limits limits;
+};
+
+struct tsdb_select;
+struct tsdb_cursor;
+
+/* Finds the series. The select holds snapshots: keep it short-lived, never across a network write. */
+int tsdb_select_open(struct tsdb *db, const struct tsdb_select_opts *o, struct tsdb_select **out, struct err *e);
+void tsdb_select_close(struct tsdb_select *s);
+uint32_t tsdb_select_series(const struct tsdb_select *s); /* how many series were found (some may yield no sample) */
+uint32_t tsdb_select_parts(const struct tsdb_select *s);  /* >= 1 */
+/* Sentences about missing data (damaged partitions), or 0. Borrowed. */
+uint32_t tsdb_select_warnings(const struct tsdb_select *s, const struct str **out);
+
+/* Part i of the series. Cursors of different parts may run on different threads at once. */
+int tsdb_cursor_open(struct tsdb_select *s, uint32_t part, struct tsdb_cursor **out, struct err *e);
+void tsdb_cursor_close(struct tsdb_cursor *c);
+
+struct tsdb_samples {
+    uint32_t index;    /* of the series: 0..tsdb_select_series-1, unique in the select */
+    uint32_t n;
+    const int64_t *t;  /* ascending, no duplicates */
+    const double *v;
+    const int64_t *st; /* start timestamps, or NULL when no sample of the series has one */
+    /* Equal non-zero ids within one select: the very same t array (pointer and n), so tables made from t can be kept. */
+    uint64_t times_id;
+};
+
+/* The next series that has samples: 0, >0 at the end, <0 error. *out is borrowed until the next call on this cursor. */
+int tsdb_cursor_next(struct tsdb_cursor *c, struct tsdb_samples *out, struct err *e);
+/* Labels of the series just returned; the array is from a, the bytes are borrowed until tsdb_select_close. */
+int tsdb_cursor_labels(struct tsdb_cursor *c, struct arena *a, struct labels *out, struct err *e);
+/* The value of one label of the series just returned (empty if absent), cheaper than all. Borrowed as above. */
+int tsdb_cursor_label(struct tsdb_cursor *c, struct str name, struct str *out, struct err *e);
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+/* Sorted, unique, from a. No matchers: of every series in the window. limit 0 = none; *truncated tells if it cut. */
+int tsdb_label_names(struct tsdb *db, const struct matcher *m, uint32_t nm, int64_t mint, int64_t maxt, uint32_t limit, struct arena *a,
+                     struct str **out, uint32_t *n, bool *truncated, struct err *e);
+int tsdb_label_values(struct tsdb *db, struct str name, const struct matcher *m, uint32_t nm, int64_t mint, int64_t maxt, uint32_t limit,
+                      struct arena *a, struct str **out, uint32_t *n, bool *truncated, struct err *e);
+
+/* Metadata of one family (name empty: of all), newest first within a family, from a. */
+int tsdb_metadata(struct tsdb *db, struct str family, struct arena *a, struct tsdb_metadata **out, uint32_t *n, struct err *e);
+
+struct tsdb_series_exemplars {
+    struct labels labels;
+    struct tsdb_exemplar *v;
+    uint32_t n;
+};
+int tsdb_exemplars(struct tsdb *db, const struct matcher *m, uint32_t nm, int64_t mint, int64_t maxt, struct arena *a,
+                   struct tsdb_series_exemplars **out, uint32_t *n, struct err *e);
+
+/* --- upkeep ----------------------------------------------------------------------------------- */
+
+/* Samples of matching series in [mint, maxt] are gone from answers at once, from disk by the next merge or seal. Durable. */
+int tsdb_delete(struct tsdb *db, const struct matcher *m, uint32_t nm, int64_t mint, int64_t maxt, struct err *e);
+int tsdb_clean_tombstones(struct tsdb *db, struct err *e);
+
+struct tsdb_stats {
+    uint64_t head_series, head_series_created, head_series_removed;
+    uint64_t head_bytes, symbol_bytes;
+    int64_t head_mint, head_maxt;
+    uint64_t samples[TSDB_VERDICTS]; /* since start, by verdict */
+    uint64_t batches, exemplars;
+};
+void tsdb_stats(struct tsdb *db, struct tsdb_stats *out);
+
+struct tsdb_count {
+    struct str name;
+    uint64_t n;
+};
+/* Cardinality, the `limit` biggest of each, biggest first, from a. What status/tsdb answers. */
+struct tsdb_cardinality {
+    struct tsdb_count *series_by_metric, *values_by_label, *bytes_by_label, *series_by_pair;
+    uint32_t nseries_by_metric, nvalues_by_label, nbytes_by_label, nseries_by_pair;
+    uint64_t label_pairs;
+};
+int tsdb_cardinality(struct tsdb *db, uint32_t limit, struct arena *a, struct tsdb_cardinality *out, struct err *e);
+
+#endif
