@@ -6,6 +6,7 @@
  *   num.h     numbers and times as text      conf.h   YAML with lines        regex.h   RE2
  *   labels.h  label sets, matchers           clock.h  two clocks             log.h     log lines
  *   pool.h    threads                        json.h   JSON out               crash.h   crash points
+ *   quote.h   text as Go quotes it           histogram.h  native histograms (not included here)
  */
 #ifndef BASE_BASE_H
 #define BASE_BASE_H
@@ -23,6 +24,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/pool.h"
+#include "base/quote.h"
 #include "base/regex.h"
 #include "base/str.h"
 

@@ -13,7 +13,7 @@ void buf_release(struct buf *b)
 
 char *buf_reserve(struct buf *b, size_t n)
 {
-    if (b->cap - b->n < n) {
+    if (!b->p || b->cap - b->n < n) {
         size_t cap = b->cap ? b->cap + b->cap / 2 : 64;
 
         if (cap < b->n + n)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CHUNK_MIN = 4096, CHUNK_MAX = 1 << 20, ALIGN = 16 };
+enum { CHUNK_MIN = 4096, CHUNK_MAX = 1 << 20, ALIGN = 16, GROW_ALONE = 64 << 10 };
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -139,6 +139,36 @@ void *arena_alloc(struct arena *a, size_t n)
     p = must(arena_try_alloc(a, n), n ? n : 1);
     a->bytes_max = bytes_max;
     return p;
+}
+
+/* p is the only piece of the newest chunk. */
+static bool is_alone(const struct arena *a, const void *p)
+{
+    return a->chunks && (const char *)p == (const char *)a->chunks + header_bytes();
+}
+
+void *arena_grow(struct arena *a, void *p, size_t used, size_t n)
+{
+    size_t size = (n + ALIGN - 1) / ALIGN * ALIGN + header_bytes();
+    struct arena_chunk *c;
+    void *fresh;
+
+    if (n >= GROW_ALONE && !is_alone(a, p)) {
+        add_chunk(a, size);
+        a->at = a->end;
+        fresh = (char *)a->chunks + header_bytes();
+        return used ? memcpy(fresh, p, used) : fresh;
+    }
+    if (!is_alone(a, p) || size <= a->chunks->size) {
+        fresh = arena_alloc(a, n);
+        return used ? memcpy(fresh, p, used) : fresh;
+    }
+    c = x_realloc(a->chunks, size);
+    a->bytes += size - c->size;
+    c->size = size;
+    a->chunks = c;
+    a->at = a->end = (char *)c + size;
+    return (char *)c + header_bytes();
 }
 
 void *arena_zalloc(struct arena *a, size_t n)

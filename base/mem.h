@@ -35,6 +35,11 @@ void *arena_alloc(struct arena *a, size_t n);
 void *arena_zalloc(struct arena *a, size_t n);
 /* NULL when the arena would grow beyond bytes_max. */
 void *arena_try_alloc(struct arena *a, size_t n);
+/*
+ * Makes the newest piece larger: p with the first `used` of its bytes, now n bytes long. A piece beyond 64 KiB has a chunk
+ * of its own that grows by remapping, so doubling a large one does not leave its smaller selves behind.
+ */
+void *arena_grow(struct arena *a, void *p, size_t used, size_t n);
 struct str arena_dup(struct arena *a, struct str s); /* NUL-terminated behind the n bytes */
 struct str arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
