@@ -1,6 +1,6 @@
 /*
- * codec.h - compressed bodies. Output is bounded before it is made: a body that announces or becomes more than max bytes
- * is ERR_LIMIT, a torn or lying one ERR_INVALID. Both sentences name the encoding.
+ * codec.h - compressed bodies. Output is bounded before it is made: a body that announces or becomes more than max
+ * bytes is ERR_LIMIT, a torn or lying one ERR_INVALID. Both sentences name the encoding.
  */
 #ifndef NET_CODEC_H
 #define NET_CODEC_H

@@ -12,7 +12,8 @@ struct params {
     uint32_t n;
 };
 
-/* Appends the pairs of a query string or form body ('&' between, '+' is a space) to *out; from a. ERR_LIMIT over max pairs. */
+/* Appends the pairs of a query string or form body ('&' between, '+' is a space) to *out; from a. ERR_LIMIT over max
+ * pairs. */
 int params_parse(struct arena *a, struct str text, uint32_t max, struct params *out, struct err *e);
 /* First value, or STR_NULL (p NULL) when absent. */
 struct str params_get(const struct params *ps, const char *name);
