@@ -16,6 +16,7 @@ struct journal_opts {
     uint64_t file_bytes;
     uint32_t queue_max;       /* entries waiting; more: ERR_BUSY */
     uint64_t queue_bytes_max; /* bytes waiting; more: ERR_BUSY */
+    bool read_only;           /* changes nothing on disk */
 };
 
 /*

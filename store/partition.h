@@ -32,9 +32,14 @@ uint64_t partition_version(const struct partition *p);
 
 /* A read transaction: a frozen view. Short-lived: never across a network write. From one thread at a time. */
 int txn_read(struct partition *p, struct txn **out, struct err *e);
-/* The write transaction. Waits for the write lock. */
+/*
+ * partition_contained() as this very view has it: which rows of the head are in it. The one of the partition may be ahead
+ * of the view by a commit, and rows would fall between.
+ */
+uint64_t txn_contained(struct txn *t);
+/* The write transaction. Waits for the write lock. ERR_AGAIN: another file took the day's place, get the partition again. */
 int txn_write(struct partition *p, struct txn **out, struct err *e);
-/* Syncs. contained 0: unchanged. Ends t in any case. */
+/* Syncs. contained 0: unchanged. Ends t in any case. ERR_AGAIN (also of put): begin anew, there will be more room. */
 int txn_commit(struct txn *t, uint64_t contained, struct err *e);
 /* Ends a read txn, or drops a write txn. NULL is fine. */
 void txn_end(struct txn *t);

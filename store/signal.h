@@ -25,6 +25,9 @@ struct signal_ops {
 
     /* Bytes the head holds that a flush would free. Any thread. */
     uint64_t (*head_bytes)(void *self);
+    /* Rows that a flush would write, and how many are worth one: what lies in the journal is replayed row by row. May be
+     * NULL. Any thread. */
+    uint64_t (*head_rows)(void *self, uint64_t *enough);
     /*
      * Writes every row applied so far into partitions (store_partition_get, partition_write, ... with contained = the
      * seq up to which rows are in) and drops them from the head once readers cannot need them. Sets *contained to the
@@ -35,6 +38,9 @@ struct signal_ops {
     /*
      * A partition came into use (open, recover, seal) or goes out of it (closed, unlinked, replaced): parse what you
      * keep in memory beside it; partition_user() gives it back. attach may fail with ERR_CORRUPT: quarantine.
+     * Days are opened when first asked for: attach comes from within store_partitions and store_partition_get, detach
+     * from within the last partition_unref, on any thread. So neither may take a lock that is held around those calls, nor
+     * ask the store for partitions.
      */
     int (*attach)(void *self, struct partition *p, void **user, struct err *e);
     void (*detach)(void *self, struct partition *p, void *user);

@@ -29,6 +29,7 @@ struct store_opts {
     uint64_t disk_max_bytes;       /* all signals and the journal together; oldest day first. 0 = none */
     uint64_t disk_reserve_bytes;   /* writes are refused when the file system has less free than this */
     int64_t seal_grace_ms;         /* a day is sealed this long after its end (3 h) */
+    int64_t upkeep_interval_ms;    /* between two rounds of merging, sealing and dropping (10 s) */
     int64_t out_of_order_ms;       /* how late a row may come; beyond: refused. Default: retention */
     bool read_only;                /* fsck, dump: takes no lock, starts no thread, changes nothing */
 };
@@ -59,7 +60,7 @@ void store_flush_soon(struct store *s, const char *signal_name);
 
 /*
  * The partitions of a signal whose day overlaps [mint, maxt] ms, oldest first, each with a reference the caller gives
- * back (partition_list_release). Never blocks on a flush.
+ * back (partition_list_release). Never blocks on a flush. Opens those that were not open yet: ask for what you need.
  */
 struct partition_list {
     struct partition **v;
@@ -67,10 +68,22 @@ struct partition_list {
 };
 void store_partitions(struct store *s, const char *signal_name, int64_t mint, int64_t maxt, struct partition_list *out);
 void partition_list_release(struct partition_list *l);
+/* The first and the last day that has a partition; false when none has. Opens nothing. */
+bool store_day_range(struct store *s, const char *signal_name, int32_t *first, int32_t *last);
 /* The partition of a day, made if it is missing. For flush. Give the reference back. */
 int store_partition_get(struct store *s, const char *signal_name, int32_t day, struct partition **out, struct err *e);
 
-/* A consistent copy under dir/snapshots/NAME or any path: flush, then hard links of sealed files, copies of live ones. */
+/*
+ * Writes the day's file anew through signal_ops.seal, now: for what a seal leaves out (deleted rows), of a sealed day too.
+ * ERR_AGAIN: it was written meanwhile. ERR_NOT_FOUND. Any thread but the flush threads; not two at once for one day.
+ */
+int store_reseal(struct store *s, const char *signal_name, int32_t day, struct err *e);
+
+/*
+ * A consistent copy of everything acknowledged so far, under to_dir (made; must not hold anything yet): hard links of files
+ * that do not change any more, copies of the live ones, and a list with their sizes (MANIFEST). It is a data directory: a
+ * store opens it as it is. flush_first keeps the journal in it short. Any thread but those of the store.
+ */
 int store_backup(struct store *s, const char *to_dir, bool flush_first, struct err *e);
 
 /* Sentences about damage and pressure for /status and query answers: quarantined files, full disk. From a. */
@@ -88,17 +101,27 @@ struct store_stats {
 };
 void store_stats(struct store *s, struct store_stats *out);
 
-/* Days since the epoch, and back: the UTC day that holds t; rounds towards the past. */
+/* Days since the epoch, and back: the UTC day that holds t; rounds towards the past. Any t: far ones are clamped. */
 static inline int32_t day_of_ms(int64_t t_ms)
 {
-    return (int32_t)((t_ms >= 0 ? t_ms : t_ms - 86399999) / 86400000);
+    int64_t day = t_ms / 86400000 - (t_ms % 86400000 < 0);
+
+    return (int32_t)(day < INT32_MIN ? INT32_MIN : day > INT32_MAX - 1 ? INT32_MAX - 1 : day);
 }
 static inline int64_t day_start_ms(int32_t day)
 {
     return (int64_t)day * 86400000;
 }
 
-/* `tripod fsck`: verifies every file of a data directory, prints a line a file and what is lost. Returns the number of damaged files. */
+/*
+ * `tripod fsck`: verifies every file of a data directory that no server has open, prints a line a file and what is lost.
+ * Returns the number of damaged files, or <0 (ERR_BUSY: a server has it open). Changes nothing.
+ */
 int store_fsck(const char *dir, void (*print)(void *arg, const char *line), void *arg, struct err *e);
+/*
+ * The same of a store that is open (read-only or not), and beyond the checksums: signal_ops.verify of each partition. A signal
+ * must have been added; store_recover is not needed.
+ */
+int store_verify(struct store *s, void (*print)(void *arg, const char *line), void *arg, struct err *e);
 
 #endif
