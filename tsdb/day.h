@@ -1,9 +1,9 @@
 /*
  * day.h - one day of series on disk: index segments and slices in one partition. Private to tsdb/.
  *
- * Within a day a series has a dense id (`sid`, from 0), given when a flush first brings it; ids are the same in all slices of the
- * day. An index segment holds the series that one flush brought anew: labels, postings, hashes. A slice holds the samples
- * of one flush (or of a merge), as blocks of many series, ordered by (metric name, labels).
+ * Within a day a series has a dense id (`sid`, from 0), given when a flush first brings it; ids are the same in all
+ * slices of the day. An index segment holds the series that one flush brought anew: labels, postings, hashes. A slice
+ * holds the samples of one flush (or of a merge), as blocks of many series, ordered by (metric name, labels).
  *
  *   struct day          attached to the partition (partition_user): parsed segment directories; grows by segments
  *   struct day_writer   one write transaction: new series, then series with columns in slice order, then commit
@@ -32,19 +32,27 @@ bool day_times(const struct day *d, int64_t *mint, int64_t *maxt); /* of all sam
 /* --- writing ---------------------------------------------------------------------------------- */
 
 int day_write_begin(struct partition *p, struct day_writer **out, struct err *e);
-/* sid of a series that the day has, else DAY_NO_SID. O(log n) or better, by hash. */
+/* sid of a series that the day had when the writer began, else DAY_NO_SID. By hash, O(1). */
 uint32_t day_write_find(struct day_writer *w, struct hash128 id);
-/* Brings a new series: returns its sid. Only before the first day_write_series. */
+/*
+ * Brings a new series, each once: returns its sid. Only before the first day_write_times. Best in slice order: then
+ * the index is small and a slice needs no table from sid to row.
+ */
 int day_write_new(struct day_writer *w, struct hash128 id, const struct labels *ls, uint32_t *sid, struct err *e);
 /*
  * A time column of this slice; equal ones are found by hash and stored once. Sets *column to its number in the slice.
  */
 int day_write_times(struct day_writer *w, const int64_t *t, uint32_t n, uint32_t *column, struct err *e);
-/* Samples of one series: v[i] belongs to time i of the column. Series must come ordered by (metric name, labels). st may be NULL. */
-int day_write_series(struct day_writer *w, uint32_t sid, uint32_t column, const double *v, const int64_t *st, uint32_t n, struct err *e);
-/* Exemplars and other small things of a day: opaque values under the signal's own keys are put through this. */
+/*
+ * Samples of one series, at most 2^24: v[i] belongs to time i of the column. Series must come ordered by (metric name,
+ * labels). st may be NULL.
+ */
+int day_write_series(struct day_writer *w, uint32_t sid, uint32_t column, const double *v, const int64_t *st,
+                     uint32_t n, struct err *e);
+/* Exemplars and other small things of a day are put through this, under keys that begin with neither 'B' nor 'D'. */
 struct txn *day_write_txn(struct day_writer *w);
-int day_write_commit(struct day_writer *w, uint64_t contained, struct err *e); /* syncs, refreshes the attached struct day; frees w */
+int day_write_commit(struct day_writer *w, uint64_t contained,
+                     struct err *e); /* syncs, refreshes the attached struct day; frees w */
 void day_write_abort(struct day_writer *w);
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -53,7 +61,8 @@ int day_view_open(struct partition *p, struct day_view **out, struct err *e);
 void day_view_close(struct day_view *v);
 uint32_t day_view_nseries(const struct day_view *v);
 
-/* sids of series that match. Regexes run over distinct values, facts first (sets, prefixes). The bitmap is the caller's to free. */
+/* sids of series that match. Regexes run over distinct values, facts first (sets, prefixes). The bitmap is the caller's
+ * to free. */
 int day_view_match(struct day_view *v, const struct matcher *m, uint32_t nm, roaring_bitmap_t **out, struct err *e);
 /* Identity of a series, for meeting the head and other days. */
 struct hash128 day_view_id(struct day_view *v, uint32_t sid);
@@ -61,21 +70,28 @@ uint32_t day_view_find(struct day_view *v, struct hash128 id); /* sid or DAY_NO_
 /* The array is from a, the bytes live until day_view_close. */
 int day_view_labels(struct day_view *v, uint32_t sid, struct arena *a, struct labels *out, struct err *e);
 int day_view_label(struct day_view *v, uint32_t sid, struct str name, struct str *out, struct err *e);
-/* Distinct names / values of label `name`, unsorted, each once per segment; of all series, or of those in only (may be NULL). */
-int day_view_names(struct day_view *v, const roaring_bitmap_t *only, int (*fn)(void *arg, struct str name), void *arg, struct err *e);
-int day_view_values(struct day_view *v, struct str name, const roaring_bitmap_t *only, int (*fn)(void *arg, struct str value), void *arg,
-                    struct err *e);
-/* sids in slice order of the newest slice they are in (so that reading goes block by block). Sorts the array in place. */
+/*
+ * Distinct names / values of label `name`, unsorted, each once per segment; of all series, or of those in only (may be
+ * NULL). fn must not call into the view; what it returns other than 0 ends the walk and is returned. The bytes live
+ * until day_view_close.
+ */
+int day_view_names(struct day_view *v, const roaring_bitmap_t *only, int (*fn)(void *arg, struct str name), void *arg,
+                   struct err *e);
+int day_view_values(struct day_view *v, struct str name, const roaring_bitmap_t *only,
+                    int (*fn)(void *arg, struct str value), void *arg, struct err *e);
+/* sids in slice order of the newest slice they are in (so that reading goes block by block). Sorts the array in place.
+ */
 void day_view_order(struct day_view *v, uint32_t *sids, uint32_t n);
 
 /*
- * The samples of one series in [mint, maxt]: one piece for each slice that has some, oldest slice first (slices may overlap in
- * time when data came late). Not thread-safe: one reader per thread; a day_reader keeps the last decoded blocks, so reading
- * in the order of day_view_order decodes each block once.
+ * The samples of one series in [mint, maxt]: one piece for each slice that has some, oldest slice first (slices may
+ * overlap in time when data came late). Not thread-safe: one reader per thread; a day_reader keeps the last decoded
+ * blocks, so reading in the order of day_view_order decodes each block once.
  */
 struct day_reader;
 struct day_piece {
-    const int64_t *t; /* whole column of the slice cut to the window; the pointer is the same for all series of that column */
+    const int64_t
+        *t; /* whole column of the slice cut to the window; the pointer is the same for all series of that column */
     const double *v;
     const int64_t *st; /* or NULL */
     uint32_t n;

@@ -128,12 +128,15 @@ uint32_t tsdb_select_warnings(const struct tsdb_select *s, const struct str **ou
 int tsdb_cursor_open(struct tsdb_select *s, uint32_t part, struct tsdb_cursor **out, struct err *e);
 void tsdb_cursor_close(struct tsdb_cursor *c);
 
+struct histogram; /* a native histogram: base/histogram.h */
+
 struct tsdb_samples {
     uint32_t index;    /* of the series: 0..tsdb_select_series-1, unique in the select */
     uint32_t n;
     const int64_t *t;  /* ascending, no duplicates */
     const double *v;
     const int64_t *st; /* start timestamps, or NULL when no sample of the series has one */
+    const struct histogram *const *h; /* beside v where samples are histograms; NULL when none of the series is */
     /* Equal non-zero ids within one select: the very same t array (pointer and n), so tables made from t can be kept. */
     uint64_t times_id;
 };

@@ -1,0 +1,405 @@
+/*
+ * select.c - finding series: in the head, in each day of the window, and as one list.
+ *
+ * The order of the snapshots is what makes it right (head.h, 3): first which gens count as dropped, then the head's
+ * series, then the partitions. A series that is gone from the head by then is at or below the floor we read with the
+ * match.
+ */
+#include "tsdb/select.h"
+
+#include "tsdb/match.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { PART_SERIES_MIN = 256 };
+
+static uint32_t add_series(struct tsdb_select *s, struct series *head)
+{
+    if (s->n == s->cap) {
+        s->cap = s->cap ? s->cap * 2 : 64;
+        s->heads = x_realloc(s->heads, sizeof(struct series *) * s->cap);
+        s->sids = x_realloc(s->sids, sizeof *s->sids * s->cap * s->ndays);
+    }
+    s->heads[s->n] = head;
+    for (uint32_t d = 0; d < s->ndays; d++)
+        s->sids[(size_t)s->n * s->ndays + d] = DAY_NO_SID;
+    return s->n++;
+}
+
+/* Head series that match, as pointers: they stay while we are in the epoch, refs may not. */
+static struct series **match_head(struct tsdb_select *s, const struct tsdb_select_opts *o, uint32_t *n)
+{
+    struct head *h = &s->db->head;
+    struct series **found;
+    uint32_t *refs;
+
+    pthread_rwlock_rdlock(&h->index_lock);
+    s->floor = atomic_load(&s->db->keep_floor);
+    refs = head_match(h, o->matchers, o->nmatchers, n);
+    found = x_alloc(sizeof(struct series *) * *n);
+    for (uint32_t i = 0; i < *n; i++)
+        found[i] = head_series(h, refs[i]);
+    pthread_rwlock_unlock(&h->index_lock);
+    free(refs);
+    return found;
+}
+
+/* --- days --------------------------------------------------------------------------------------- */
+
+static void warn(struct tsdb_select *s, const struct err *e)
+{
+    struct str *more = arena_array(&s->arena, struct str, s->nwarnings + 1);
+
+    if (s->nwarnings)
+        memcpy(more, s->warnings, sizeof *more * s->nwarnings);
+    more[s->nwarnings++] = arena_printf(&s->arena, "data may be missing: %s", e->text);
+    s->warnings = more;
+}
+
+/* Opens the days of the window. A damaged one is left out, and said so. */
+int select_open_days(struct tsdb_select *s, struct err *e)
+{
+    int64_t newest = atomic_load(&s->db->disk_maxt), from, to;
+
+    if (s->mint > newest)
+        return 0;
+    s->sid_gen = atomic_load(&s->db->sid_gen); /* before the list: what is replaced later is noticed */
+    store_partitions(s->db->store, TSDB_SIGNAL, s->mint, MIN(s->maxt, newest), &s->partitions);
+    s->days = x_zalloc(sizeof(struct day_view *) * s->partitions.n);
+    s->day_numbers = arena_array(&s->arena, int32_t, s->partitions.n);
+    for (uint32_t i = 0; i < s->partitions.n; i++) {
+        struct partition *p = s->partitions.v[i];
+        struct err why = {0};
+        int rc;
+        if (!partition_user(p) || !day_times(partition_user(p), &from, &to) || from > s->maxt || to < s->mint)
+            continue;
+        rc = day_view_open(p, &s->days[s->ndays], &why);
+        if (rc == ERR_CORRUPT) {
+            partition_damaged(p, &why);
+            warn(s, &why);
+        } else if (rc < 0) {
+            if (e)
+                *e = why;
+            return rc;
+        } else {
+            s->day_numbers[s->ndays++] = partition_day(p);
+        }
+    }
+    return 0;
+}
+
+/* --- meeting: series of the head and of days are one by identity --------------------------------- */
+
+struct meet_slot {
+    struct hash128 id;
+    uint32_t index1;
+};
+struct meet {
+    struct meet_slot *slots;
+    uint32_t mask, n;
+};
+
+static struct meet_slot *meet_slot(const struct meet *m, struct hash128 id)
+{
+    uint32_t i = (uint32_t)id.hi & m->mask;
+
+    while (m->slots[i].index1 && !hash128_eq(m->slots[i].id, id))
+        i = (i + 1) & m->mask;
+    return &m->slots[i];
+}
+
+static void meet_init(struct meet *m, uint64_t n)
+{
+    m->n = 0;
+    m->mask = 63;
+    while ((uint64_t)m->mask < n * 2)
+        m->mask = m->mask * 2 + 1;
+    m->slots = x_zalloc(sizeof *m->slots * ((size_t)m->mask + 1));
+}
+
+static struct meet_slot *meet_put(struct meet *m, struct hash128 id)
+{
+    struct meet old = *m;
+
+    if (m->n * 2 >= m->mask) {
+        meet_init(m, (uint64_t)old.n * 2);
+        for (uint32_t i = 0; i <= old.mask; i++)
+            if (old.slots[i].index1) {
+                *meet_slot(m, old.slots[i].id) = old.slots[i];
+                m->n++;
+            }
+        free(old.slots);
+    }
+    return meet_slot(m, id);
+}
+
+/* A series that only days have. */
+static uint32_t meet_add(struct tsdb_select *s, struct meet *m, struct hash128 id)
+{
+    struct meet_slot *slot = meet_put(m, id);
+
+    assert(!slot->index1);
+    *slot = (struct meet_slot){id, add_series(s, NULL) + 1};
+    m->n++;
+    return s->n - 1;
+}
+
+/* Only series of the head can have samples in the window; their older samples may be in the days. */
+static void find_in_days(struct tsdb_select *s)
+{
+    bool sids_hold = s->sid_gen == atomic_load(&s->db->sid_gen) && s->sid_gen == atomic_load(&s->db->sid_gen_seen);
+
+again:
+    for (uint32_t d = 0; d < s->ndays; d++) {
+        int32_t day = s->day_numbers[d];
+        uint32_t sid, nseries = day_view_nseries(s->days[d]);
+        for (uint32_t i = 0; i < s->n; i++) {
+            if (i + 8 < s->n)
+                __builtin_prefetch((const char *)s->heads[i + 8] + 64);
+            /* A sid that a running flush has just given out is not in our view yet. */
+            if (!sids_hold || series_sid(s->heads[i], &sid) != day)
+                sid = day_view_find(s->days[d], s->heads[i]->id);
+            s->sids[(size_t)i * s->ndays + d] = sid < nseries ? sid : DAY_NO_SID;
+        }
+    }
+    if (sids_hold &&
+        s->sid_gen !=
+            atomic_load(
+                &s->db->sid_gen)) { /* a day was replaced meanwhile, and a flush may have noted sids of the new one */
+        sids_hold = false;
+        goto again;
+    }
+}
+
+static int match_day(struct tsdb_select *s, const struct tsdb_select_opts *o, uint32_t d, struct meet *m, struct err *e)
+{
+    struct day_view *v = s->days[d];
+    enum { AHEAD = 32 };
+    roaring_bitmap_t *found;
+    roaring_uint32_iterator_t it;
+    uint32_t sids[AHEAD], n;
+    struct hash128 ids[AHEAD];
+    int rc = day_view_match(v, o->matchers, o->nmatchers, &found, e);
+
+    if (rc < 0)
+        return rc;
+    roaring_init_iterator(found, &it);
+    while ((n = roaring_read_uint32_iterator(&it, sids, AHEAD)) > 0) {
+        for (uint32_t i = 0; i < n; i++) {
+            ids[i] = day_view_id(v, sids[i]);
+            __builtin_prefetch(&m->slots[(uint32_t)ids[i].hi & m->mask]);
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            struct meet_slot *slot = meet_slot(m, ids[i]);
+            uint32_t at = slot->index1 ? slot->index1 - 1 : meet_add(s, m, ids[i]);
+            s->sids[(size_t)at * s->ndays + d] = sids[i];
+        }
+    }
+    roaring_bitmap_free(found);
+    return 0;
+}
+
+static int match_days(struct tsdb_select *s, const struct tsdb_select_opts *o, struct err *e)
+{
+    struct meet m;
+    int rc = 0;
+
+    meet_init(&m, (uint64_t)s->n + 64);
+    for (uint32_t i = 0; i < s->n; i++) {
+        *meet_slot(&m, s->heads[i]->id) = (struct meet_slot){s->heads[i]->id, i + 1};
+        m.n++;
+    }
+    for (uint32_t d = 0; d < s->ndays; d++) {
+        struct err why = {0};
+        rc = match_day(s, o, d, &m, &why);
+        if (rc == ERR_CORRUPT) {
+            warn(s, &why);
+            rc = 0;
+        } else if (rc < 0) {
+            if (e)
+                *e = why;
+            break;
+        }
+    }
+    free(m.slots);
+    return rc;
+}
+
+/* --- order -------------------------------------------------------------------------------------- */
+
+/* Brings the series into the order of the newest day's blocks; those it does not have come behind, as they stood. */
+static void order_series(struct tsdb_select *s)
+{
+    uint32_t d = s->ndays - 1, nsids = day_view_nseries(s->days[d]), n = 0, at = 0;
+    uint32_t *index1 = x_zalloc(sizeof *index1 * nsids), *sids = x_alloc(sizeof *sids * s->n),
+             *perm = x_alloc(sizeof *perm * s->n);
+    struct series **heads = x_alloc(sizeof(struct series *) * s->n);
+    uint32_t *all = x_alloc(sizeof *all * s->n * s->ndays);
+
+    for (uint32_t i = 0; i < s->n; i++) {
+        uint32_t sid = s->sids[(size_t)i * s->ndays + d];
+        if (sid != DAY_NO_SID) {
+            assert(sid < nsids);
+            index1[sid] = i + 1;
+            sids[n++] = sid;
+        }
+    }
+    day_view_order(s->days[d], sids, n);
+    for (uint32_t i = 0; i < n; i++)
+        perm[at++] = index1[sids[i]] - 1;
+    for (uint32_t i = 0; i < s->n; i++)
+        if (s->sids[(size_t)i * s->ndays + d] == DAY_NO_SID)
+            perm[at++] = i;
+    assert(at == s->n);
+    for (uint32_t i = 0; i < s->n; i++) {
+        heads[i] = s->heads[perm[i]];
+        memcpy(all + (size_t)i * s->ndays, s->sids + (size_t)perm[i] * s->ndays, sizeof *all * s->ndays);
+    }
+    free(s->heads);
+    free(s->sids);
+    free(index1);
+    free(sids);
+    free(perm);
+    s->heads = heads;
+    s->sids = all;
+    s->cap = s->n;
+}
+
+/* --- life --------------------------------------------------------------------------------------- */
+
+static int find(struct tsdb_select *s, const struct tsdb_select_opts *o, struct err *e)
+{
+    uint32_t nheads;
+    struct series **found = match_head(s, o, &nheads);
+    int rc = select_open_days(s, e);
+
+    if (rc < 0) {
+        free(found);
+        return rc;
+    }
+    s->heads = found;
+    s->n = s->cap = nheads;
+    if (s->ndays == 0)
+        return 0;
+    s->sids = x_alloc(sizeof *s->sids * s->n * s->ndays);
+    memset(s->sids, 0xff, sizeof *s->sids * s->n * s->ndays);
+    if (s->mint > s->floor)
+        find_in_days(s);
+    else if ((rc = match_days(s, o, e)) < 0)
+        return rc;
+    if (s->n && !(s->want == TSDB_NEWEST && s->mint > s->floor)) /* else most blocks are not read at all */
+        order_series(s);
+    return 0;
+}
+
+struct tsdb_select *select_new(struct tsdb *db, int64_t mint, int64_t maxt)
+{
+    struct tsdb_select *s = x_zalloc(sizeof *s);
+
+    s->db = db;
+    s->mint = mint;
+    s->maxt = maxt;
+    s->nparts = 1;
+    pthread_mutex_init(&s->labels_mu, NULL);
+    epoch_enter(&db->head.epoch, &s->reader);
+    s->dropped = atomic_load_explicit(&db->head.dropped, memory_order_acquire);
+    s->tombstones = tombstones_in(db->tombstones, mint, maxt);
+    return s;
+}
+
+int tsdb_select_open(struct tsdb *db, const struct tsdb_select_opts *o, struct tsdb_select **out, struct err *e)
+{
+    struct tsdb_select *s = select_new(db, o->mint, o->maxt);
+    int rc;
+
+    s->want = o->want;
+    s->limits = o->limits;
+    rc = s->mint <= s->maxt ? find(s, o, e) : 0;
+    if (rc == 0 && s->limits.check)
+        rc = s->limits.check(s->limits.arg, 0, (uint64_t)s->n * (sizeof(struct series *) + 4ul * s->ndays), e);
+    if (rc < 0) {
+        tsdb_select_close(s);
+        return rc;
+    }
+    s->nparts = MAX(1u, MIN(o->parts_hint, s->n / PART_SERIES_MIN));
+    *out = s;
+    return 0;
+}
+
+void tsdb_select_close(struct tsdb_select *s)
+{
+    if (!s)
+        return;
+    for (uint32_t d = 0; d < s->ndays; d++)
+        day_view_close(s->days[d]);
+    partition_list_release(&s->partitions);
+    tombstone_set_unref(s->tombstones);
+    epoch_leave(&s->db->head.epoch, &s->reader);
+    pthread_mutex_destroy(&s->labels_mu);
+    arena_release(&s->arena);
+    free(s->days);
+    free(s->heads);
+    free(s->sids);
+    free(s);
+}
+
+uint32_t tsdb_select_series(const struct tsdb_select *s)
+{
+    return s->n;
+}
+
+uint32_t tsdb_select_parts(const struct tsdb_select *s)
+{
+    return s->nparts;
+}
+
+uint32_t tsdb_select_warnings(const struct tsdb_select *s, const struct str **out)
+{
+    *out = s->warnings;
+    return s->nwarnings;
+}
+
+/* --- labels ------------------------------------------------------------------------------------- */
+
+/* A day that has series i. It must have one when the head has not. */
+static uint32_t day_with(const struct tsdb_select *s, uint32_t i)
+{
+    for (uint32_t d = s->ndays; d-- > 0;)
+        if (s->sids[(size_t)i * s->ndays + d] != DAY_NO_SID)
+            return d;
+    assert(!"a series of nowhere");
+    return 0;
+}
+
+int select_labels(struct tsdb_select *s, uint32_t i, struct arena *a, struct labels *out, struct err *e)
+{
+    uint32_t d;
+    int rc;
+
+    if (s->heads[i]) {
+        head_labels(&s->db->head, s->heads[i], a, out);
+        return 0;
+    }
+    d = day_with(s, i);
+    pthread_mutex_lock(&s->labels_mu);
+    rc = day_view_labels(s->days[d], s->sids[(size_t)i * s->ndays + d], a, out, e);
+    pthread_mutex_unlock(&s->labels_mu);
+    return rc;
+}
+
+int select_label(struct tsdb_select *s, uint32_t i, struct str name, struct str *out, struct err *e)
+{
+    uint32_t d;
+    int rc;
+
+    if (s->heads[i]) {
+        *out = head_label(&s->db->head, s->heads[i], name);
+        return 0;
+    }
+    d = day_with(s, i);
+    pthread_mutex_lock(&s->labels_mu);
+    rc = day_view_label(s->days[d], s->sids[(size_t)i * s->ndays + d], name, out, e);
+    pthread_mutex_unlock(&s->labels_mu);
+    return rc;
+}
