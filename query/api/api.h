@@ -10,7 +10,8 @@ struct store;
 struct tsdb;
 struct scraper;
 
-/* What the endpoints need of the house. Pointers may be NULL where a part is not there (then: 503 or an empty answer). */
+/* What the endpoints need of the house. Pointers may be NULL where a part is not there (then: 503 or an empty answer).
+ */
 struct api_ctx {
     struct store *store;
     struct tsdb *db;
@@ -22,14 +23,16 @@ struct api_ctx {
     /* Filled by cmd/: the parts of the house that query/ does not include. */
     void (*targets_json)(void *arg, struct buf *out, struct str state, struct str pool); /* value of "data" */
     void (*scrape_pools_json)(void *arg, struct buf *out);
-    void (*targets_metadata_json)(void *arg, struct buf *out, struct str match_target, struct str metric, int64_t limit);
+    void (*targets_metadata_json)(void *arg, struct buf *out, struct str match_target, struct str metric,
+                                  int64_t limit);
     void (*config_yaml)(void *arg, struct buf *out);
     void (*flags_json)(void *arg, struct buf *out);
-    void (*metrics_text)(void *arg, struct buf *out);   /* /metrics */
+    void (*metrics_text)(void *arg, struct buf *out); /* /metrics */
     int (*reload)(void *arg, struct err *e);
     void (*quit)(void *arg);
     bool (*ready)(void *arg);
-    void (*external_labels)(void *arg, struct labels *out);
+    bool (*config_status)(void *arg, int64_t *loaded_ms); /* did the last load succeed, and when; may be NULL */
+    void (*external_labels)(void *arg, struct arena *a, struct labels *out);
     void *arg;
 };
 

@@ -21,9 +21,10 @@ void query_limits_default(struct query_limits *l);
 /* All queries of the process. */
 struct query_engine;
 struct query_engine_opts {
-    unsigned threads;        /* query pool; 0 = cores */
+    unsigned threads;        /* that help reading inside queries; 0 = two for each core */
     uint32_t concurrent_max; /* 20: more wait */
     uint32_t waiting_max;    /* more: ERR_BUSY */
+    uint64_t bytes_max;      /* memory of all queries together (1 GiB); 0 = none */
     struct query_limits limits;
     int64_t lookback_ms;     /* 5 min */
     int64_t default_step_ms; /* of subqueries without one: 1 min */
@@ -32,7 +33,7 @@ void query_engine_opts_default(struct query_engine_opts *o);
 struct query_engine *query_engine_new(const struct query_engine_opts *o);
 void query_engine_free(struct query_engine *en);
 const struct query_engine_opts *query_engine_opts_of(const struct query_engine *en);
-struct pool *query_engine_pool(struct query_engine *en); /* for pool_for inside a query */
+struct pool *query_engine_pool(struct query_engine *en); /* for pool_for inside a query; no query waits for it */
 
 struct query {
     /* Set at start. */
@@ -53,7 +54,7 @@ struct query {
     void *canceled_arg;
 };
 
-/* Queues fn(q) on the query pool when one of concurrent_max places is free. fn ends it by query_end. ERR_BUSY when too many wait. */
+/* Runs fn(q) on a thread of its own when one of concurrent_max places is free. fn ends it by query_end. ERR_BUSY when too many wait. */
 int query_start(struct query_engine *en, const char *lang, struct str text, const struct query_limits *limits, void (*fn)(struct query *q, void *arg),
                 void *arg, struct err *e);
 /* For callers that evaluate on their own thread (rules, tests): makes a registered query, no queueing. */
@@ -63,7 +64,10 @@ void query_end(struct query *q);
 
 /* <0 when the query must stop; e gets the sentence. where: the operator, for the sentence ("rate", "sum by (job)"). */
 int query_check(struct query *q, const char *where, struct err *e);
-/* Charges memory (give back with a negative number). ERR_LIMIT names bytes_max, the need and `where`. */
+/*
+ * Charges memory (give back with a negative number; query_end gives back the rest). ERR_LIMIT names bytes_max, the need
+ * and `where`; ERR_BUSY when all queries together hold too much.
+ */
 int query_charge(struct query *q, int64_t bytes, const char *where, struct err *e);
 /* Counts samples: read (total) and held at once (may be negative when let go). ERR_LIMIT names samples_max. */
 int query_samples(struct query *q, uint64_t read, int64_t held, const char *where, struct err *e);
@@ -76,6 +80,11 @@ struct query_info {
     uint64_t bytes, samples;
     bool waiting;
 };
+struct query_stats {
+    uint32_t running, waiting;
+    uint64_t bytes, started, refused, canceled, timed_out, limited; /* limited: by samples, memory or series */
+};
+void query_stats(struct query_engine *en, struct query_stats *out);
 /* What runs and waits, oldest first, from a. */
 uint32_t query_list(struct query_engine *en, struct arena *a, struct query_info **out);
 /* ERR_NOT_FOUND when there is no such query. It ends with ERR_CANCELED soon after. */

@@ -75,6 +75,7 @@ struct node {
             uint32_t nmatchers;
             struct when when;
             bool anchored, smoothed;
+            bool counts_only;          /* by the planner: of histograms only count and sum are looked at */
             int64_t id;                /* number of the selector in the query, by the planner */
         } selector;
         struct { struct node *selector; int64_t range_ms; struct dur *range_expr; } matrix;

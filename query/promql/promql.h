@@ -8,7 +8,7 @@
 #include "query/promql/ast.h"
 
 struct tsdb;
-struct histogram; /* native histograms: query/vector/histogram.h */
+struct histogram; /* native histograms: base/histogram.h */
 
 struct promql_opts {
     struct tsdb *db;

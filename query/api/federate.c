@@ -1,0 +1,230 @@
+/*
+ * federate.c - /federate: the newest sample of each series asked for, as a scrape of us would bring it.
+ *
+ * Text format, or OpenMetrics when the client prefers it. Labels of ours (external labels) are added where the series
+ * has none of that name; a series without `instance` gets an empty one, so that the scraper does not put its own there.
+ */
+#include "query/api/inside.h"
+
+#include "tsdb/tsdb.h"
+
+#include <stdlib.h>
+
+struct row {
+    struct labels labels;
+    int64_t t;
+    double v;
+};
+
+struct rows {
+    struct row *v;
+    uint32_t n, cap;
+    uint64_t charged;
+};
+
+static int add_row(struct query *q, struct rows *rows, const struct row *one, struct err *e)
+{
+    if (rows->n == rows->cap) {
+        uint32_t cap = rows->cap ? rows->cap * 2 : 1024;
+        struct row *v = arena_alloc(&q->arena, cap * sizeof *v);
+
+        if (rows->n)
+            memcpy(v, rows->v, rows->n * sizeof *v);
+        rows->v = v;
+        rows->cap = cap;
+    }
+    rows->v[rows->n] = *one;
+    rows->v[rows->n++].labels = labels_dup(&q->arena, &one->labels);
+    return api_charge_arena(q, &rows->charged, "federation", e);
+}
+
+/* --- selecting ---------------------------------------------------------------------------------------- */
+
+static int collect_part(struct query *q, struct tsdb_select *sel, uint32_t part, struct rows *rows, struct err *e)
+{
+    struct tsdb_cursor *cur;
+    struct tsdb_samples got;
+    struct arena a = {0};
+    int code = tsdb_cursor_open(sel, part, &cur, e);
+
+    if (code < 0)
+        return code;
+    while ((code = tsdb_cursor_next(cur, &got, e)) == 0) {
+        struct row one;
+
+        if (got.n == 0 || is_stale(got.v[got.n - 1]) || (got.h && got.h[got.n - 1])) /* text has no native histograms */
+            continue;
+        arena_reset(&a);
+        one.t = got.t[got.n - 1];
+        one.v = got.v[got.n - 1];
+        if ((code = tsdb_cursor_labels(cur, &a, &one.labels, e)) < 0 || (code = add_row(q, rows, &one, e)) < 0)
+            break;
+    }
+    arena_release(&a);
+    tsdb_cursor_close(cur);
+    return code < 0 ? code : 0;
+}
+
+static int collect(struct api_call *k, struct query *q, const struct match_set *set, struct rows *rows, struct err *e)
+{
+    struct tsdb_select_opts o = {.matchers = set->m,
+                                 .nmatchers = set->n,
+                                 .mint = k->mint,
+                                 .maxt = k->maxt,
+                                 .want = TSDB_NEWEST,
+                                 .parts_hint = 1,
+                                 .limits = api_limits_of(q)};
+    struct tsdb_select *sel;
+    int code = tsdb_select_open(k->c->db, &o, &sel, e);
+
+    if (code < 0)
+        return code;
+    for (uint32_t i = 0; code == 0 && i < tsdb_select_parts(sel); i++)
+        code = collect_part(q, sel, i, rows, e);
+    tsdb_select_close(sel);
+    return code;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    int c = str_cmp(labels_get(&x->labels, STR(LABEL_NAME)), labels_get(&y->labels, STR(LABEL_NAME)));
+
+    return c ? c : labels_cmp(&x->labels, &y->labels);
+}
+
+/* --- writing ------------------------------------------------------------------------------------------- */
+
+static void put_text(struct buf *b, struct str s)
+{
+    buf_putc(b, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '\n')
+            buf_putz(b, "\\n");
+        else {
+            if (s.p[i] == '"' || s.p[i] == '\\')
+                buf_putc(b, '\\');
+            buf_putc(b, s.p[i]);
+        }
+    }
+    buf_putc(b, '"');
+}
+
+static void put_label(struct buf *b, bool *first, struct str name, struct str value)
+{
+    buf_putc(b, *first ? '{' : ',');
+    *first = false;
+    if (label_name_legacy(name))
+        buf_puts(b, name);
+    else
+        put_text(b, name);
+    buf_putc(b, '=');
+    put_text(b, value);
+}
+
+static void put_row(struct buf *b, const struct row *one, const struct labels *external, bool openmetrics)
+{
+    struct str name = labels_get(&one->labels, STR(LABEL_NAME));
+    bool first = true, plain = metric_name_legacy(name);
+    char num[NUM_MAX];
+
+    if (plain) {
+        buf_puts(b, name);
+    } else {
+        buf_putc(b, '{');
+        put_text(b, name);
+        first = false;
+    }
+    for (uint32_t i = 0; i < one->labels.n; i++)
+        if (!str_eqz(one->labels.v[i].name, LABEL_NAME))
+            put_label(b, &first, one->labels.v[i].name, one->labels.v[i].value);
+    if (labels_get(&one->labels, STR("instance")).n == 0 && labels_get(external, STR("instance")).n == 0)
+        put_label(b, &first, STR("instance"), STR(""));
+    for (uint32_t i = 0; i < external->n; i++)
+        if (labels_get(&one->labels, external->v[i].name).n == 0)
+            put_label(b, &first, external->v[i].name, external->v[i].value);
+    buf_putz(b, first ? " " : "} ");
+    buf_put(b, num, num_fmt_g(one->v, num));
+    buf_putc(b, ' ');
+    buf_put(b, num, openmetrics ? num_fmt_ms(one->t, num) : num_fmt_i64(one->t, num));
+    buf_putc(b, '\n');
+}
+
+static void put_type(struct buf *b, struct str name, bool openmetrics)
+{
+    buf_putz(b, "# TYPE ");
+    if (metric_name_legacy(name))
+        buf_puts(b, name);
+    else
+        put_text(b, name);
+    buf_putz(b, openmetrics ? " unknown\n" : " untyped\n");
+}
+
+static bool wants_openmetrics(const struct http_request *r)
+{
+    struct str accept = http_header(r, "Accept");
+
+    return str_find(accept, STR("application/openmetrics-text")) >= 0;
+}
+
+static void run_federate(struct api_call *k, struct query *q)
+{
+    bool openmetrics = wants_openmetrics(k->r);
+    struct labels external = {0};
+    struct str last = STR_NULL;
+    struct rows rows = {0};
+    struct api_stream s;
+    struct err e;
+
+    for (uint32_t i = 0; i < k->nsets; i++)
+        if (collect(k, q, &k->sets[i], &rows, &e) < 0) {
+            struct http_request *r = k->r;
+
+            api_match_sets_release(k->sets, k->nsets);
+            query_end(q);
+            http_replyf(r, http_status_of(e.code), "text/plain; charset=utf-8", "%s\n", e.text);
+            return;
+        }
+    api_match_sets_release(k->sets, k->nsets);
+    if (k->c->external_labels)
+        k->c->external_labels(k->c->arg, &q->arena, &external);
+    if (rows.n > 1)
+        qsort(rows.v, rows.n, sizeof *rows.v, by_name);
+    api_stream_init(&s, k->r,
+                    openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                : "text/plain; version=0.0.4; charset=utf-8");
+    for (uint32_t i = 0; i < rows.n && api_stream_flush(&s) == 0; i++) {
+        struct str name = labels_get(&rows.v[i].labels, STR(LABEL_NAME));
+
+        if (name.n == 0 || (i && labels_eq(&rows.v[i - 1].labels, &rows.v[i].labels)))
+            continue;
+        if (!str_eq(name, last))
+            put_type(&s.b, name, openmetrics);
+        last = name;
+        put_row(&s.b, &rows.v[i], &external, openmetrics);
+    }
+    if (openmetrics)
+        buf_putz(&s.b, "# EOF\n");
+    query_end(q);
+    api_stream_end(&s);
+}
+
+static void handle_federate(struct http_request *r, void *arg)
+{
+    const struct api_ctx *c = arg;
+    struct api_call *k = api_call_new(c, r, run_federate);
+    struct err e;
+
+    if (api_match_sets(r, r->arena, &k->sets, &k->nsets, &e) < 0) {
+        http_replyf(r, 400, "text/plain; charset=utf-8", "%s\n", e.text);
+        return;
+    }
+    k->maxt = clock_wall_ms();
+    k->mint = k->maxt - (c->engine ? query_engine_opts_of(c->engine)->lookback_ms : 300000) + 1;
+    api_call_start(k, arena_printf(r->arena, "federate %.*s", STR_ARG(str_head(api_param(r, "match[]"), 1000))), 0);
+}
+
+void api_routes_federate(struct http_server *s, struct api_ctx *c)
+{
+    http_route(s, HTTP_GET, "/federate", PERM_READ, 0, handle_federate, c);
+}

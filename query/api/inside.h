@@ -1,0 +1,112 @@
+/*
+ * inside.h - what the files of query/api share: parameters, answers, and calls that run on the query pool. Private to
+ * api/.
+ */
+#ifndef API_INSIDE_H
+#define API_INSIDE_H
+
+#include "net/server.h"
+#include "query/api/api.h"
+#include "query/query.h"
+
+/* --- params.c ------------------------------------------------------------------------------------- */
+
+/* "not given" ends of a window: everything. Far enough from the ends of int64 that adding to them is safe. */
+#define API_TIME_MIN (INT64_MIN / 4)
+#define API_TIME_MAX (INT64_MAX / 4)
+
+struct str api_param(const struct http_request *r, const char *name); /* or empty */
+/* Seconds as float or RFC 3339. ERR_INVALID: cannot parse "x" to a valid timestamp. */
+int api_parse_time(struct str s, int64_t *ms, struct err *e);
+/* Seconds as float or 5m. ERR_INVALID: cannot parse "x" to a valid duration. */
+int api_parse_duration(struct str s, int64_t *ms, struct err *e);
+/* The named time, or what *ms holds when it is absent. The error names the parameter as the metadata calls do. */
+int api_time_param(const struct http_request *r, const char *name, int64_t *ms, struct err *e);
+/* A count; 0 when absent. */
+int api_limit_param(const struct http_request *r, uint32_t *limit, struct err *e);
+/* invalid parameter "NAME": before what e says; returns its code. */
+int api_invalid_param(struct err *e, const char *name);
+
+struct match_set {
+    struct matcher *m;
+    uint32_t n;
+};
+/* All match[] of the request, from a; they hold regexes: release them with match_sets_release. */
+int api_match_sets(const struct http_request *r, struct arena *a, struct match_set **out, uint32_t *n, struct err *e);
+void api_match_sets_release(struct match_set *sets, uint32_t n);
+/* U__a_2e_b -> a.b; other names as they are. From a. */
+struct str api_unescape_name(struct arena *a, struct str name);
+
+/* --- answer.c -------------------------------------------------------------------------------------- */
+
+/* {"status":"error",...} with the status of the code. */
+void api_answer_error(struct http_request *r, const struct err *e);
+/* {"status":"success","data":DATA}. data is JSON. */
+void api_answer_data(struct http_request *r, struct str data);
+
+/*
+ * An answer that may be too big for memory: written piece by piece once it passes a limit, whole with its length when
+ * it does not. After the first failure (the client has left) writing goes nowhere; finish says so to net.
+ */
+struct api_stream {
+    struct http_request *r;
+    const char *type;
+    struct buf b;
+    bool begun;
+    int code; /* of the first http_write that failed */
+    int64_t within_ms; /* the client must have taken it, but for what lies in buffers; 0: as long as it takes something */
+};
+void api_stream_init(struct api_stream *s, struct http_request *r, const char *type);
+/* To be called now and then, between values. <0: stop, nobody listens. */
+int api_stream_flush(struct api_stream *s);
+/* Ends the answer; r is gone after. */
+void api_stream_end(struct api_stream *s);
+/* `,"warnings":[...],"infos":[...]}`: the end of the envelope. */
+void api_put_envelope_end(struct buf *b, const struct str *warnings, uint32_t nwarnings, const struct str *infos,
+                          uint32_t ninfos);
+
+/* --- call.c ----------------------------------------------------------------------------------------- */
+
+/* A request whose answer is made on the query pool. Lives in the request's arena. */
+struct api_call {
+    const struct api_ctx *c;
+    struct http_request *r;
+    void (*run)(struct api_call *k, struct query *q); /* must answer and call query_end, in this order or the other */
+    int64_t asked_ns;
+    /* Parameters of the metadata calls. */
+    struct match_set *sets;
+    uint32_t nsets, limit;
+    int64_t mint, maxt;
+    struct str name;
+    /* Parameters of queries. */
+    struct promql_opts opts;
+    bool stats, stats_all;
+};
+struct api_call *api_call_new(const struct api_ctx *c, struct http_request *r,
+                              void (*run)(struct api_call *k, struct query *q));
+/* Hands the call to the pool as a query of that text, or answers 503. timeout_ms 0: the engine's. */
+void api_call_start(struct api_call *k, struct str text, int64_t timeout_ms);
+/* Answers with e and ends the query. */
+void api_call_fail(struct api_call *k, struct query *q, const struct err *e);
+/* Charges what q's arena has grown to since *charged. */
+int api_charge_arena(struct query *q, uint64_t *charged, const char *where, struct err *e);
+/* For selects: charges and checks q. */
+struct tsdb_limits api_limits_of(struct query *q);
+
+/* --- handlers: one file a family --------------------------------------------------------------------- */
+
+void api_routes_query(struct http_server *s, struct api_ctx *c);     /* query.c */
+void api_routes_names(struct http_server *s, struct api_ctx *c);     /* names.c */
+void api_routes_exemplars(struct http_server *s, struct api_ctx *c); /* exemplars.c */
+void api_routes_status(struct http_server *s, struct api_ctx *c);    /* status.c */
+void api_routes_targets(struct http_server *s, struct api_ctx *c);   /* targets.c */
+void api_routes_admin(struct http_server *s, struct api_ctx *c);     /* admin.c */
+void api_routes_federate(struct http_server *s, struct api_ctx *c);  /* federate.c */
+void api_routes_life(struct http_server *s, struct api_ctx *c);      /* life.c */
+
+/* result.c: the value of "data" of a query, without its stats. */
+void api_put_result(struct api_stream *s, const struct promql_result *res, uint32_t limit);
+void api_put_metric(struct buf *b, const struct labels *ls);
+void api_put_time(struct buf *b, int64_t ms);
+
+#endif

@@ -1,0 +1,14 @@
+/* prometheus.c - all routes of the Prometheus HTTP API. */
+#include "query/api/inside.h"
+
+void api_prometheus_routes(struct http_server *s, struct api_ctx *c)
+{
+    api_routes_query(s, c);
+    api_routes_names(s, c);
+    api_routes_exemplars(s, c);
+    api_routes_targets(s, c);
+    api_routes_status(s, c);
+    api_routes_admin(s, c);
+    api_routes_federate(s, c);
+    api_routes_life(s, c);
+}
