@@ -4,9 +4,21 @@
 
 #include "base/base.h"
 
+/* What is known of a container beyond its cgroup. Both may stay empty. */
+struct host_container {
+    struct str name, image;
+};
+
 struct host_opts {
     const char *procfs, *sysfs, *rootfs; /* /proc, /sys, / ; tests point elsewhere */
     const char *disabled;                /* comma-separated collector names, or NULL */
+    /*
+     * Asked once for each container id (64 hex digits) until it answers true; what it hands out is copied. Called from
+     * the thread that collects. NULL, or false from it: the container's folder under rootfs/var/lib/docker is read
+     * instead.
+     */
+    bool (*container)(void *arg, struct str id, struct host_container *out);
+    void *container_arg;
 };
 struct host;
 struct host *host_new(const struct host_opts *o); /* NULL options: the real ones */

@@ -14,7 +14,8 @@ struct push_ctx {
     bool remote_write; /* receiver on */
 };
 
-/* POST /api/v1/write, /api/v1/push (remote write), /api/v1/import/prometheus (text, with ?extra_label=, ?timestamp=). */
+/* POST /api/v1/write, /api/v1/push (remote write), /api/v1/import/prometheus (text, with ?extra_label=, ?timestamp=).
+ */
 void push_routes(struct http_server *s, struct push_ctx *c);
 
 struct push_stats {

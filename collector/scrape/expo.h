@@ -18,25 +18,25 @@ struct expo_exemplar {
 
 struct expo_entry {
     enum expo_kind kind;
-    struct str family;      /* HELP, TYPE, UNIT */
-    struct str text;        /* HELP: unescaped; UNIT; COMMENT */
-    uint8_t type;           /* TYPE: enum metric_type */
+    struct str family; /* HELP, TYPE, UNIT */
+    struct str text;   /* HELP: unescaped; UNIT; COMMENT */
+    uint8_t type;      /* TYPE: enum metric_type */
     /* SERIES */
-    struct str series;      /* the metric text as written (name and label braces): the raw key of the series in this body */
+    struct str series; /* the metric text as written (name and label braces): the raw key of the series in this body */
     bool normalise_le, normalise_quantile; /* by the TYPE in force */
     double v;
-    int64_t t;              /* ms */
+    int64_t t; /* ms */
     bool has_t;
-    int64_t st;             /* start timestamp ms, 0 none */
+    int64_t st; /* start timestamp ms, 0 none */
     const struct expo_exemplar *exemplars;
     uint32_t nexemplars;
-    /* Native histograms (protobuf): the message bytes, for step 2's reader; empty else. */
+    /* Native histograms (protobuf): the message bytes, borrowed from the body; empty else. */
     struct str histogram;
 };
 
 struct expo_opts {
-    bool start_timestamps;  /* swallow _created, fill st */
-    uint64_t series_max;    /* 0 none */
+    bool start_timestamps; /* swallow _created, fill st */
+    uint64_t series_max;   /* 0 none */
 };
 
 struct expo;
@@ -44,8 +44,11 @@ struct expo;
 struct expo *expo_new(struct arena *a, enum expo_format f, struct str body, const struct expo_opts *o);
 /* 0 with *out (borrowed until the next call); EXPO_END at the end; ERR_INVALID names line and column. */
 int expo_next(struct expo *x, struct expo_entry *out, struct err *e);
-/* Labels of a SERIES entry: name included, le/quantile normalised, empty values gone, sorted. From a. ERR_INVALID: repeated name, none. */
+/* Labels of a SERIES entry: name included, le/quantile normalised, empty values gone, sorted. From a. ERR_INVALID:
+ * repeated name, none. */
 int expo_labels(struct expo *x, const struct expo_entry *en, struct arena *a, struct labels *out, struct err *e);
+/* The same as written: unsorted, with empty values (an empty label counts as present where honor_labels decides). */
+int expo_labels_raw(struct expo *x, const struct expo_entry *en, struct arena *a, struct labels *out, struct err *e);
 /* By media type; false if it is none of ours. */
 bool expo_format_of(struct str content_type, enum expo_format *out);
 
