@@ -1,0 +1,2 @@
+/* css.d.ts - style sheets are imported for esbuild to bundle. */
+declare module "*.css";

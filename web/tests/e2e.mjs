@@ -1,0 +1,163 @@
+// The pages in a real browser against a real tripod: node web/tests/e2e.mjs URL SCREENSHOT_DIR
+// Clicks, types, drags, reloads, goes back; takes screenshots in both themes at 1440 and 390 pixels. Any console error fails.
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { chromium } from "playwright-core";
+
+const [base, shots] = process.argv.slice(2);
+mkdirSync(shots, { recursive: true });
+const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+let passed = 0, failed = 0;
+const problems = [];
+
+async function withPage(width, scheme, fn) {
+    const ctx = await browser.newContext({ viewport: { width, height: width < 800 ? 844 : 900 }, colorScheme: scheme });
+    const page = await ctx.newPage();
+    page.on("pageerror", (e) => problems.push(`page error: ${e.message}`));
+    page.on("console", (m) => { if (m.type() === "error" && !/status of 4\d\d/.test(m.text())) problems.push(`console: ${m.text()}`); });
+    try { await fn(page); } finally { await ctx.close(); }
+}
+
+async function check(name, fn, width = 1440, scheme = "light") {
+    problems.length = 0;
+    try {
+        await withPage(width, scheme, fn);
+        assert.deepEqual(problems, []);
+        passed++;
+        console.log(`ok ${name}`);
+    } catch (e) {
+        failed++;
+        console.log(`FAILED ${name}: ${e.message.split("\n").slice(0, 12).join("\n  ")}`);
+    }
+}
+
+const metrics = (q, more = "") => `${base}/metrics-explorer?from=now-15m&q=${encodeURIComponent(q)}${more}`;
+const params = (page) => new URL(page.url()).searchParams;
+
+await check("first paint is quick", async (page) => {
+    await page.goto(base, { waitUntil: "load" });
+    await page.waitForSelector(".shell");
+    const ms = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 1e9);
+    assert.ok(ms <= 300 * Number(process.env.SLOW ?? 3), `first contentful paint after ${ms} ms`);
+    console.log(`  first contentful paint ${Math.round(ms)} ms`);
+});
+await check("overview shows this host", async (page) => {
+    await page.goto(base);
+    await page.waitForFunction(() => [...document.querySelectorAll(".stat b")].some((b) => /^\d/.test(b.textContent)));
+    await page.waitForSelector(".chart canvas");
+});
+await check("rail leads to each page, back comes back", async (page) => {
+    await page.goto(base);
+    for (const name of ["Metrics", "Targets", "Status"]) {
+        await page.click(`.rail a:has-text("${name}")`);
+        await page.waitForSelector(`.rail a.here:has-text("${name}")`);
+    }
+    await page.goBack();
+    await page.waitForSelector('.rail a.here:has-text("Targets")');
+});
+await check("type a query with completion, run it, see graph and table", async (page) => {
+    await page.goto(`${base}/metrics-explorer`);
+    await page.click(".editor");
+    await page.keyboard.type("node_load", { delay: 30 });
+    await page.waitForSelector(".cm-tooltip-autocomplete li");
+    const offered = await page.locator(".cm-tooltip-autocomplete li").allTextContents();
+    assert.ok(offered.some((t) => t.includes("node_load1")), `completion offers ${offered.slice(0, 5)}`);
+    await page.keyboard.press("Escape");
+    await page.keyboard.type("1");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector(".legend tbody tr");
+    assert.equal(params(page).get("q"), "node_load1");
+    await page.click('[role=tab]:has-text("Table")');
+    await page.waitForSelector("td .metric");
+    assert.match(await page.textContent("td .metric"), /node_load1\{/);
+    await page.reload();
+    await page.waitForSelector("td .metric");
+    await page.goBack();
+    await page.waitForSelector(".legend tbody tr");
+});
+await check("a wrong query says where", async (page) => {
+    await page.goto(metrics("sum(("));
+    await page.waitForSelector(".note.bad");
+    assert.match(await page.textContent(".note.bad"), /parse error/);
+});
+await check("dragging on a chart sets the time range", async (page) => {
+    await page.goto(metrics("node_load1"));
+    await page.waitForSelector(".legend tbody tr");
+    const box = await page.locator(".chart canvas").boundingBox();
+    await page.mouse.move(box.x + box.width * 0.5, box.y + 80);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.8, box.y + 90, { steps: 5 });
+    await page.mouse.up();
+    await page.waitForFunction(() => /^\d+$/.test(new URLSearchParams(location.search).get("from") ?? ""));
+    await page.goBack();
+    assert.equal(params(page).get("from"), "now-15m");
+});
+await check("hover shows the series, a click on the legend isolates", async (page) => {
+    await page.goto(metrics("node_memory_MemTotal_bytes"));
+    await page.waitForSelector(".legend tbody tr");
+    const box = await page.locator(".chart canvas").boundingBox();
+    await page.mouse.move(box.x + box.width * 0.985, box.y + 100);
+    await page.waitForSelector(".tip td.num");
+    assert.match(await page.textContent(".tip td.num"), /iB/);
+    await page.click(".legend tbody tr");
+});
+await check("search finds a metric by the keyboard alone", async (page) => {
+    await page.goto(base);
+    await page.waitForSelector(".rail");
+    await page.keyboard.press("/");
+    await page.keyboard.type("memory memavail");
+    await page.waitForSelector('.find li:has-text("node_memory_MemAvailable_bytes")');
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => new URLSearchParams(location.search).get("q") === "node_memory_MemAvailable_bytes");
+});
+await check("time range menu", async (page) => {
+    await page.goto(metrics("up"));
+    await page.click('.top button[aria-haspopup="dialog"]');
+    await page.click('.pop button:text-is("6h")');
+    assert.equal(params(page).get("from"), "now-6h");
+    await page.click('.top button[aria-haspopup="dialog"]');
+    await page.fill(".pop input >> nth=0", "nonsense");
+    await page.click(".pop button.primary");
+    await page.waitForSelector(".pop .bad");
+});
+await check("targets and filter", async (page) => {
+    await page.goto(`${base}/targets`);
+    await page.waitForSelector("table.cards tbody tr");
+    await page.fill('input[aria-label="Filter targets"]', "zzzz");
+    await page.waitForSelector('.empty:has-text("No target fits")');
+    assert.equal(params(page).get("find"), "zzzz");
+});
+await check("status shows cardinality", async (page) => {
+    await page.goto(`${base}/status`);
+    await page.waitForSelector('section:has-text("Series by metric") td.num');
+});
+await check("theme switch stays", async (page) => {
+    await page.goto(base);
+    await page.click('.rail button:has-text("Theme")');
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark");
+    await page.reload();
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark");
+});
+await check("text from data is text, never HTML", async (page) => {
+    await page.goto(metrics('label_replace(vector(1), "x", "<img src=x onerror=alert(1)>", "", "")', "&tab=table"));
+    await page.waitForSelector("td .metric");
+    assert.match(await page.textContent("td .metric"), /<img src=x/);
+    assert.equal(await page.locator("td img").count(), 0);
+});
+for (const [width, scheme] of [[1440, "light"], [1440, "dark"], [390, "light"], [390, "dark"]])
+    await check(`screenshots ${width} ${scheme}`, async (page) => {
+        for (const [name, url] of [["overview", `${base}/?from=now-15m`], ["metrics", metrics("rate(node_cpu_seconds_total[1m])")], ["table", metrics("up", "&tab=table")],
+            ["empty", `${base}/metrics-explorer`], ["error", metrics("sum((")], ["targets", `${base}/targets`], ["status", `${base}/status`]]) {
+            await page.goto(url, { waitUntil: "networkidle" });
+            await page.waitForTimeout(300);
+            assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth + 1), `${name} is wider than the window`);
+            await page.screenshot({ path: `${shots}/${name}-${width}-${scheme}.png` });
+        }
+    }, width, scheme);
+await browser.close();
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed ? 1 : 0);
