@@ -1,0 +1,44 @@
+/* house.h - the running appliance: every room opened, in one struct. Private to cmd/. */
+#ifndef CMD_HOUSE_H
+#define CMD_HOUSE_H
+
+#include "cmd/options.h"
+#include "query/query.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct house {
+    /* Set before the server starts. */
+    struct options opts;
+    int argc;
+    char **argv;
+    struct store *store;
+    struct tsdb *db;
+    struct query_engine *engine;
+    struct http_server *server;
+    struct http_client *client;
+    struct scraper *scraper;
+    struct host *host, *containers; /* two: each serves one caller at a time, and they are scraped at once */
+    struct api_ctx api;
+    struct push_ctx push;
+    char instance[320]; /* of our own targets: "HOST:PORT" */
+    uint16_t port;
+    int64_t start_ms;   /* wall */
+    int64_t start_mono_ms;
+
+    /* Under config_mu. */
+    pthread_mutex_t config_mu;
+    struct config *config;
+    int64_t config_loaded_ms;
+    bool config_ok;
+
+    _Atomic bool ready;
+};
+
+/* Our own metrics, text 0.0.4. Any thread. */
+void house_metrics(struct house *h, struct buf *out);
+/* Reads the configuration file again and applies it; the old one stays when it is wrong. Any thread. */
+int house_reload(struct house *h, struct err *e);
+
+#endif

@@ -1,0 +1,333 @@
+/*
+ * serve.c - the appliance: open, start, listen, run, stop in reverse.
+ *
+ * (1) Nothing listens before the journal is replayed: who can connect sees everything that was acknowledged.
+ * (2) Stopping flushes nothing: the journal has it all, so a stop is as quick as a kill.
+ */
+#include "cmd/commands.h"
+#include "cmd/house.h"
+#include "web/web.h"
+
+#include <assert.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { DRAIN_MS = 5000, BIG_BYTES = 2 << 20 };
+
+/* --- what the API asks of the house ---------------------------------------------------------------- */
+
+static void targets_json(void *arg, struct buf *out, struct str state, struct str pool)
+{
+    scraper_targets_json(((struct house *)arg)->scraper, out, state, pool);
+}
+
+static void pools_json(void *arg, struct buf *out)
+{
+    scraper_pools_json(((struct house *)arg)->scraper, out);
+}
+
+static void targets_metadata_json(void *arg, struct buf *out, struct str match_target, struct str metric, int64_t limit)
+{
+    scraper_targets_metadata_json(((struct house *)arg)->scraper, out, match_target, metric, limit);
+}
+
+static void config_yaml(void *arg, struct buf *out)
+{
+    struct house *h = arg;
+
+    pthread_mutex_lock(&h->config_mu);
+    scrape_configs_print(h->config->scrape, out);
+    pthread_mutex_unlock(&h->config_mu);
+}
+
+static void flags_json(void *arg, struct buf *out)
+{
+    options_flags_json(&((struct house *)arg)->opts, out);
+}
+
+static void metrics_text(void *arg, struct buf *out)
+{
+    house_metrics(arg, out);
+}
+
+static int reload(void *arg, struct err *e)
+{
+    return house_reload(arg, e);
+}
+
+static void quit(void *arg)
+{
+    (void)arg;
+    kill(getpid(), SIGTERM);
+}
+
+static bool is_ready(void *arg)
+{
+    return atomic_load(&((struct house *)arg)->ready);
+}
+
+static bool config_status(void *arg, int64_t *loaded_ms)
+{
+    struct house *h = arg;
+    bool ok;
+
+    pthread_mutex_lock(&h->config_mu);
+    *loaded_ms = h->config_loaded_ms;
+    ok = h->config_ok;
+    pthread_mutex_unlock(&h->config_mu);
+    return ok;
+}
+
+static void external_labels(void *arg, struct arena *a, struct labels *out)
+{
+    struct house *h = arg;
+
+    pthread_mutex_lock(&h->config_mu);
+    *out = labels_dup(a, &h->config->scrape->external_labels);
+    pthread_mutex_unlock(&h->config_mu);
+}
+
+static void set_up_api(struct house *h)
+{
+    h->api = (struct api_ctx){
+        .store = h->store,
+        .db = h->db,
+        .engine = h->engine,
+        .server = h->server,
+        .admin_api = h->opts.admin_api,
+        .lifecycle = h->opts.lifecycle,
+        .write_receiver = h->opts.remote_write,
+        .start_ms = h->start_ms,
+        .version = TRIPOD_VERSION,
+        .targets_json = targets_json,
+        .scrape_pools_json = pools_json,
+        .targets_metadata_json = targets_metadata_json,
+        .config_yaml = config_yaml,
+        .flags_json = flags_json,
+        .metrics_text = metrics_text,
+        .reload = reload,
+        .quit = quit,
+        .ready = is_ready,
+        .config_status = config_status,
+        .external_labels = external_labels,
+        .arg = h,
+    };
+    h->push = (struct push_ctx){.store = h->store, .db = h->db, .remote_write = h->opts.remote_write};
+    api_prometheus_routes(h->server, &h->api);
+    push_routes(h->server, &h->push);
+    web_routes(h->server);
+}
+
+/* --- configuration ---------------------------------------------------------------------------------- */
+
+static int collect_node(void *arg, struct buf *out, struct err *e)
+{
+    return host_collect_node(((struct house *)arg)->host, out, e);
+}
+
+static int collect_containers(void *arg, struct buf *out, struct err *e)
+{
+    return host_collect_containers(((struct house *)arg)->containers, out, e);
+}
+
+static int collect_self(void *arg, struct buf *out, struct err *e)
+{
+    (void)e;
+    house_metrics(arg, out);
+    return 0;
+}
+
+static void add_builtins(struct house *h, const struct config *c)
+{
+    struct scrape_builtin node = {"node", h->instance, c->host_interval_ms, collect_node, h};
+    struct scrape_builtin containers = {"cadvisor", h->instance, c->host_interval_ms, collect_containers, h};
+    struct scrape_builtin self = {"tripod", h->instance, c->self_interval_ms, collect_self, h};
+
+    if (c->host)
+        scraper_add_builtin(h->scraper, &node);
+    if (c->containers)
+        scraper_add_builtin(h->scraper, &containers);
+    if (c->self)
+        scraper_add_builtin(h->scraper, &self);
+}
+
+int house_reload(struct house *h, struct err *e)
+{
+    struct config *fresh, *old;
+    int code = config_load(&h->opts, false, &fresh, e);
+
+    if (code == 0)
+        code = scraper_apply(h->scraper, fresh->scrape, e);
+    pthread_mutex_lock(&h->config_mu);
+    h->config_ok = code == 0;
+    if (code == 0) {
+        old = h->config;
+        h->config = fresh;
+        h->config_loaded_ms = clock_wall_ms();
+        if (old->host != fresh->host || old->containers != fresh->containers || old->self != fresh->self)
+            log_warn("config", "collect: a change of what is collected here needs a restart");
+        config_free(old);
+    }
+    pthread_mutex_unlock(&h->config_mu);
+    if (code < 0)
+        log_error("config", "kept the old configuration: %s", e->text);
+    else
+        log_info("config", "read %s", h->opts.config_path ? h->opts.config_path : "the built-in configuration");
+    return code;
+}
+
+/* --- life ----------------------------------------------------------------------------------------------- */
+
+/* Command line, then file, then command line once more: what was typed wins. >0: --help. */
+static int read_options(struct house *h, struct err *e)
+{
+    int code;
+
+    options_default(&h->opts);
+    code = options_parse(&h->opts, h->argc, h->argv, e);
+    if (code != 0)
+        return code;
+    log_setup(h->opts.log_level, h->opts.log_format);
+    if (config_load(&h->opts, true, &h->config, e) < 0 || options_parse(&h->opts, h->argc, h->argv, e) < 0)
+        return e->code;
+    options_finish(&h->opts);
+    h->config_ok = true;
+    h->config_loaded_ms = clock_wall_ms();
+    return 0;
+}
+
+static int check_binding(const struct options *o, struct err *e)
+{
+    struct str l = str_of(o->listen);
+
+    if (o->insecure || str_starts(l, STR("127.")) || str_starts(l, STR("localhost:")) || str_starts(l, STR("[::1]")))
+        return 0;
+    return err_set(e, ERR_DENIED, "--listen %s is reachable from other hosts and there is no login: say --insecure if that is meant", o->listen);
+}
+
+static int open_rooms(struct house *h, struct err *e)
+{
+    struct rlimit fds;
+
+    if (getrlimit(RLIMIT_NOFILE, &fds) == 0 && fds.rlim_cur < fds.rlim_max) {
+        fds.rlim_cur = fds.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &fds);
+    }
+    mallopt(M_MMAP_THRESHOLD, BIG_BYTES); /* else it rises with use, and bodies and answers stay with us */
+    if (check_binding(&h->opts, e) < 0 || store_open(&h->opts.store, &h->store, e) < 0 || tsdb_new(h->store, &h->opts.tsdb, &h->db, e) < 0 ||
+        store_recover(h->store, e) < 0 || store_start(h->store, e) < 0)
+        return e->code;
+    h->engine = query_engine_new(&h->opts.query);
+    h->client = http_client_new();
+    h->scraper = scraper_new(h->db, h->client);
+    h->host = host_new(NULL);
+    h->containers = host_new(NULL);
+    return 0;
+}
+
+static unsigned io_threads(const struct options *o)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return o->io_threads ? o->io_threads : cores < 1 ? 1 : (unsigned)cores;
+}
+
+static int listen_and_scrape(struct house *h, struct err *e)
+{
+    char name[256] = "localhost";
+
+    h->server = http_server_new(io_threads(&h->opts), &h->opts.http);
+    set_up_api(h);
+    if (http_listen(h->server, h->opts.listen, &h->port, e) < 0)
+        return e->code;
+    if (gethostname(name, sizeof name - 1) != 0)
+        log_warn("serve", "no host name: our own series say localhost");
+    snprintf(h->instance, sizeof h->instance, "%s:%u", name, h->port);
+    add_builtins(h, h->config);
+    if (scraper_apply(h->scraper, h->config->scrape, e) < 0)
+        return e->code;
+    return http_server_start(h->server, e);
+}
+
+static void say_ready(struct house *h)
+{
+    struct str l = str_of(h->opts.listen);
+    const char *colon = strrchr(h->opts.listen, ':');
+    struct str where = colon && colon != h->opts.listen ? str_n(l.p, (size_t)(colon - l.p)) : STR("127.0.0.1");
+
+    atomic_store(&h->ready, true);
+    log_info("serve", "ready after %lld ms: http://%.*s:%u/ data %s", (long long)(clock_mono_ms() - h->start_mono_ms), STR_ARG(where), h->port,
+             h->opts.data_dir);
+}
+
+static void run(struct house *h, const sigset_t *set)
+{
+    for (;;) {
+        struct err e = {0};
+        int sig = 0;
+
+        if (sigwait(set, &sig) != 0)
+            continue;
+        if (sig == SIGHUP) {
+            house_reload(h, &e); /* it has logged what is wrong */
+            continue;
+        }
+        log_info("serve", "stopping on %s", sig == SIGINT ? "SIGINT" : "SIGTERM");
+        return;
+    }
+}
+
+static void close_rooms(struct house *h)
+{
+    atomic_store(&h->ready, false);
+    scraper_free(h->scraper);
+    if (h->server)
+        http_server_drain(h->server, DRAIN_MS);
+    query_engine_free(h->engine);
+    http_client_free(h->client);
+    store_close(h->store);
+    http_server_free(h->server); /* after the store: late acknowledgements still find it */
+    tsdb_free(h->db);
+    host_free(h->host);
+    host_free(h->containers);
+    config_free(h->config);
+}
+
+int cmd_serve(int argc, char **argv)
+{
+    static struct house h; /* threads point into it until the end of the process */
+    struct err e = {0};
+    sigset_t set;
+    int code;
+
+    h.argc = argc;
+    h.argv = argv;
+    h.start_ms = clock_wall_ms();
+    h.start_mono_ms = clock_mono_ms();
+    pthread_mutex_init(&h.config_mu, NULL);
+    code = read_options(&h, &e);
+    if (code > 0)
+        return EXIT_FINE;
+    if (code < 0) {
+        fprintf(stderr, "tripod serve: %s\n", e.text);
+        return EXIT_USAGE;
+    }
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread: they inherit it, and only run() takes signals */
+    if (open_rooms(&h, &e) < 0 || listen_and_scrape(&h, &e) < 0) {
+        log_error("serve", "%s", e.text);
+        close_rooms(&h);
+        return EXIT_FAILED;
+    }
+    say_ready(&h);
+    run(&h, &set);
+    close_rooms(&h);
+    return EXIT_FINE;
+}
