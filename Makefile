@@ -6,8 +6,9 @@
 #   make fuzz         each fuzzer for FUZZ_S seconds
 #   make bench        Tripod beside the peers that are installed
 #   make arch         checks who includes whom
-#   make format       clang-format;  make web: the pages;  make install
+#   make format       clang-format;  make web: the pages, make check-web: their types and tests;  make install
 
+.DEFAULT_GOAL := all
 B       ?= build
 CC      ?= gcc
 CXX     ?= g++
@@ -53,17 +54,22 @@ BENCH  := $(patsubst bench/%.c,$(B)/bin/%,$(wildcard bench/bench_*.c))
 FUZZ   := $(patsubst fuzz/%.c,$(B)/fuzz/%,$(wildcard fuzz/fuzz_*.c))
 TOOLS  := $(patsubst tests/tools/%.c,$(B)/bin/%,$(wildcard tests/tools/*.c))
 
+include web/web.mk
+
 all: $(if $(CMD),$(B)/bin/tripod) $(if $(CONF),$(B)/bin/conformance) $(BENCH) $(TOOLS)
 
 lib: $(B)/libtripod.a
 
+# Quiet: only what is wrong is printed; V=1 shows the commands.
+Q := $(if $(V),,@)
+
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_) -MMD -MP -c -o $@ $<
 
 $(B)/%.o: %.cc
 	@mkdir -p $(@D)
-	$(CXX) $(CPPFLAGS) $(CXXFLAGS_) -MMD -MP -c -o $@ $<
+	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS_) -MMD -MP -c -o $@ $<
 
 $(B)/libtripod.a: $(OBJ)
 	@rm -f $@
@@ -73,36 +79,33 @@ $(B)/cmd/%.o: CPPFLAGS += -DTRIPOD_VERSION='"$(VERSION)"'
 
 $(B)/bin/tripod: $(CMD:%.c=$(B)/%.o) $(B)/libtripod.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS_) -o $@ $^ $(LDLIBS)
 
 $(B)/bin/conformance: $(CONF:%.c=$(B)/%.o) $(B)/libtripod.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS_) -o $@ $^ $(LDLIBS)
 
 $(B)/bin/bench_%: $(B)/bench/bench_%.o $(B)/libtripod.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS_) -o $@ $^ $(LDLIBS)
 
 $(TOOLS): $(B)/bin/%: $(B)/tests/tools/%.o $(B)/libtripod.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS_) -o $@ $^ $(LDLIBS)
 
 $(B)/tests/%: $(B)/tests/%.o $(B)/libtripod.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_) -o $@ $^ -lcmocka $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS_) -o $@ $^ -lcmocka $(LDLIBS)
 
 tests: $(TESTS)
 
-check: all $(TESTS)
-	@B=$(B) scripts/run-tests $(T)
+check: tests $(B)/bin/tripod $(TOOLS)
+	@B=$(B) MODE=$(MODE) scripts/run-tests $(T)
 
 check-asan:
 	+$(MAKE) B=$(B)-asan MODE=asan WEB=$(WEB) check
 check-tsan:
 	+$(MAKE) B=$(B)-tsan MODE=tsan WEB=$(WEB) check
-
-# --- the pages ----------------------------------------------------------------------------------
--include web/web.mk
 
 # --- fuzzers: clang and libFuzzer -----------------------------------------------------------------
 FUZZ_S ?= 20
@@ -113,7 +116,7 @@ fuzz:
 fuzzers: $(FUZZ)
 $(B)/fuzz/fuzz_%: $(B)/fuzz/fuzz_%.o $(B)/libtripod.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS_) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
 bench: all
 	@B=$(B) bench/run
@@ -122,9 +125,10 @@ arch:
 	@scripts/arch
 
 format:
+	@command -v clang-format >/dev/null || { echo "make format needs clang-format (apt-get install clang-format)" >&2; exit 1; }
 	@git ls-files '*.c' '*.h' '*.cc' | xargs clang-format -i
 
-install: all
+install: $(B)/bin/tripod
 	install -D -m 755 $(B)/bin/tripod $(DESTDIR)$(PREFIX)/bin/tripod
 
 clean:
@@ -132,4 +136,5 @@ clean:
 
 .PHONY: all lib tests check check-asan check-tsan fuzz fuzzers bench arch format install clean web
 .SECONDARY:
+-include tests/tools/tools.mk
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
