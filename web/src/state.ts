@@ -58,12 +58,15 @@ export function instant(text: string, now: number): number {
 
 export interface Window { start: number; end: number; step: number }
 
-/** Start, end and a step that gives about `points` points, aligned so that a refresh moves points by whole steps. */
+/**
+ * Start, end and a step that gives about `points` points, aligned so that a refresh moves points by whole steps. The end is rounded up: the
+ * newest sample is in the picture at once, also when collecting began a moment ago.
+ */
 export function windowOf(r: Range, points: number, now = Date.now() / 1000): Window {
     let end = instant(r.to, now), start = instant(r.from, now);
     if (!Number.isFinite(end)) end = now;
     if (!Number.isFinite(start) || start >= end) start = end - 3600;
     const nice = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
     const want = (end - start) / points, step = nice.find((s) => s >= want) ?? Math.ceil(want / 86400) * 86400;
-    return { start: Math.ceil(start / step) * step, end: Math.floor(end / step) * step, step };
+    return { start: Math.ceil(start / step) * step, end: Math.ceil(end / step) * step, step };
 }

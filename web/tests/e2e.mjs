@@ -100,7 +100,7 @@ await check("hover shows the series, a click on the legend isolates", async (pag
     await page.goto(metrics("node_memory_MemTotal_bytes"));
     await page.waitForSelector(".legend tbody tr");
     const box = await page.locator(".chart canvas").boundingBox();
-    await page.mouse.move(box.x + box.width * 0.985, box.y + 100);
+    await page.mouse.move(box.x + box.width * 0.98, box.y + 100);
     await page.waitForSelector(".tip td.num");
     assert.match(await page.textContent(".tip td.num"), /iB/);
     await page.click(".legend tbody tr");
