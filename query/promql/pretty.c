@@ -39,10 +39,7 @@ static void put(struct pretty *p, const struct node *n, unsigned level, bool led
         return;
     }
     if (n->kind == N_BINARY && splits(p, n)) {
-        if (led) /* behind a sign: the first operand moves up to it */
-            put(p, n->binary.l, level + 1, true);
-        else
-            put(p, n->binary.l, level + 1, false);
+        put(p, n->binary.l, level + 1, led); /* behind a sign the first operand moves up to it */
         buf_putc(p->out, '\n');
         indent(p, level);
         pq_print_op(p->out, n);
