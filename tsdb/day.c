@@ -16,26 +16,32 @@
 
 /* --- the day --------------------------------------------------------------------------------------- */
 
-int day_may_lack_dir(struct day *d, struct err *e)
+bool day_has_dir(struct day *d)
 {
-    bool had;
+    bool has;
 
     pthread_rwlock_rdlock(&d->mu);
-    had = d->dir->generation > 0;
+    has = d->dir->generation > 0;
     pthread_rwlock_unlock(&d->mu);
-    return had ? err_set(e, ERR_CORRUPT, "partition %s: the directory is gone", partition_path(d->p)) : 0;
+    return has;
 }
 
-static int read_dir(struct txn *t, struct day *d, struct day_dir **out, struct err *e)
+int day_lost_dir(const struct day *d, struct err *e)
+{
+    return err_set(e, ERR_CORRUPT, "partition %s: the directory is gone", partition_path(d->p));
+}
+
+/* `had`: day_has_dir() before the transaction began. Asked later, a first commit in between would look like a loss. */
+static int read_dir(struct txn *t, struct day *d, bool had, struct day_dir **out, struct err *e)
 {
     struct str value;
     int rc = txn_get(t, STR("D"), &value, e);
 
+    if (rc == ERR_NOT_FOUND && had)
+        return day_lost_dir(d, e);
     if (rc == ERR_NOT_FOUND) {
-        rc = day_may_lack_dir(d, e);
-        if (rc == 0)
-            *out = dir_new();
-        return rc;
+        *out = dir_new();
+        return 0;
     }
     if (rc < 0)
         return rc;
@@ -63,7 +69,7 @@ int day_attach(struct partition *p, struct day **out, struct err *e)
     int rc = txn_read(p, &t, e);
 
     if (rc == 0) {
-        rc = read_dir(t, d, &dir, e);
+        rc = read_dir(t, d, false, &dir, e);
         txn_end(t);
     }
     if (rc < 0) {
@@ -143,7 +149,8 @@ int day_view_open(struct partition *p, struct day_view **out, struct err *e)
     v->day = partition_user(p);
     if (!v->day)
         v->day = v->own_day = day_new(p);
-    if ((rc = txn_read(p, &v->txn, e)) < 0 || (rc = read_dir(v->txn, v->day, &v->dir, e)) < 0) {
+    bool had = day_has_dir(v->day);
+    if ((rc = txn_read(p, &v->txn, e)) < 0 || (rc = read_dir(v->txn, v->day, had, &v->dir, e)) < 0) {
         day_view_close(v);
         return rc;
     }

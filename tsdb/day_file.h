@@ -247,8 +247,10 @@ struct day {
     struct id_table ids; /* of sids below ids.n, made when first asked for; their segments have ids */
 };
 void day_publish(struct day *d, struct day_dir *dir); /* takes the reference */
-/* The directory was not found: right before the first commit, ERR_CORRUPT ever after. A broken page hides keys without a word. */
-int day_may_lack_dir(struct day *d, struct err *e);
+/* Right before the first commit a day has no directory; one that had it and has it no longer lost it (ERR_CORRUPT): a
+ * broken page hides keys without a word. */
+bool day_has_dir(struct day *d);
+int day_lost_dir(const struct day *d, struct err *e);
 
 struct label_cache;
 struct day_view {

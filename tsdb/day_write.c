@@ -74,8 +74,10 @@ int day_write_begin_as(struct partition *p, int level, bool bulk, struct day_wri
     rc = txn_get(w->txn, STR("D"), &value, e);
     if (rc == ERR_NOT_FOUND) {
         w->dir = dir_new();
-        if (w->day && (rc = day_may_lack_dir(w->day, e)) < 0)
+        if (w->day && day_has_dir(w->day)) { /* no other writer can have made it since */
+            rc = day_lost_dir(w->day, e);
             goto fail;
+        }
     } else {
         if (rc < 0)
             goto fail;

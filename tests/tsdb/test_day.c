@@ -145,6 +145,7 @@ static void world_close(struct world *w)
     detach(w);
     partition_unref(w->p);
     unlink(w->path);
+    unlink(arena_printf(&w->arena, "%s-lock", w->path).p);
     free(w->path);
     free(w->series);
     arena_release(&w->arena);
@@ -516,6 +517,7 @@ static void do_seal(struct world *w)
     detach(w);
     partition_unref(w->p);
     unlink(w->path);
+    unlink(arena_printf(&w->arena, "%s-lock", w->path).p);
     free(w->path);
     w->path = buf_detach(&path, NULL);
     w->p = to;
