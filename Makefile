@@ -24,7 +24,7 @@ ifeq ($(origin CXX),default)
 CXX := g++
 endif
 
-PKGS := libevent_pthreads libevent libcurl openssl libzstd zlib yaml-0.1 libcjson re2 libevent_openssl
+PKGS := libevent_pthreads libevent openssl libzstd zlib yaml-0.1 libcjson re2 libevent_openssl
 WARN := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wundef -Wvla
 CWARN := $(WARN) -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
 HARD := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -fstack-clash-protection

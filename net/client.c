@@ -297,17 +297,24 @@ static void init_curl(void)
 struct http_client *http_client_new(void)
 {
     struct http_client *c = x_zalloc(sizeof *c);
+
+    pthread_mutex_init(&c->mu, NULL);
+    return c;
+}
+
+/* Under mu, before the first call. */
+static void start(struct http_client *c)
+{
     int rc;
 
     pthread_once(&curl_once, init_curl);
     c->multi = curl_multi_init();
     assert(c->multi);
     curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)CONNS_KEPT);
-    pthread_mutex_init(&c->mu, NULL);
     rc = pthread_create(&c->thread, NULL, client_main, c);
     assert(rc == 0);
     pthread_setname_np(c->thread, "http-client");
-    return c;
+    c->started = true;
 }
 
 void http_client_free(struct http_client *c)
@@ -317,15 +324,17 @@ void http_client_free(struct http_client *c)
     pthread_mutex_lock(&c->mu);
     c->stop = true;
     pthread_mutex_unlock(&c->mu);
-    curl_multi_wakeup(c->multi);
-    pthread_join(c->thread, NULL);
-    assert(!c->running);
-    for (struct call *k = c->queue, *next; k; k = next) { /* started by callbacks of the last ones */
-        next = k->next;
-        cancel(k);
+    if (c->started) {
+        curl_multi_wakeup(c->multi);
+        pthread_join(c->thread, NULL);
+        assert(!c->running);
+        for (struct call *k = c->queue, *next; k; k = next) { /* started by callbacks of the last ones */
+            next = k->next;
+            cancel(k);
+        }
+        tokens_free(c);
+        curl_multi_cleanup(c->multi);
     }
-    tokens_free(c);
-    curl_multi_cleanup(c->multi);
     pthread_mutex_destroy(&c->mu);
     free(c);
 }
@@ -336,6 +345,8 @@ void http_call_start(struct http_client *c, const struct http_call *call,
     struct call *k = call_new(c, call, done, arg);
 
     pthread_mutex_lock(&c->mu);
+    if (!c->started)
+        start(c);
     if (c->queue_last)
         c->queue_last->next = k;
     else
@@ -373,8 +384,8 @@ int http_call_wait(struct http_client *c, const struct http_call *call, struct a
 {
     struct waiter w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, a, out};
 
-    assert(!pthread_equal(pthread_self(), c->thread));
     http_call_start(c, call, on_waited, &w);
+    assert(!pthread_equal(pthread_self(), c->thread));
     pthread_mutex_lock(&w.mu);
     while (!w.done)
         pthread_cond_wait(&w.cond, &w.mu);

@@ -44,9 +44,10 @@ struct call {
 };
 
 struct http_client {
-    /* Set at new. */
+    /* Set with the first call, under mu. */
     CURLM *multi;
     pthread_t thread;
+    bool started;
 
     /* Client thread only. */
     struct call *running;
