@@ -38,10 +38,15 @@ pids="$pids $prom_pid"
 sleep "$seconds"
 # Stop the world, so that both hold the same and go on holding it while they are asked (a negative offset looks ahead of the end): no more
 # targets, then what is queued arrives, the last staleness markers too.
-end=$(python3 -c 'import time; print(int(time.time()) - 2 + 0.7231)')
+end=$(($(date +%s) - 2))
 sed -i '/^scrape_configs:/,$d' "$work/prom.yml"
 kill -HUP "$prom_pid"
 sleep 8
+# Asked at a millisecond of the second at which nothing was scraped: 2.42 counts a sample right at the start of a window in, Prometheus 3 does not.
+end=$(curl -sg "http://127.0.0.1:$prom/api/v1/query?query=up[1h]" | python3 -c '
+import json, sys
+used = {round(float(t) * 1000) % 1000 for s in json.load(sys.stdin)["data"]["result"] for t, _ in s["values"]}
+print(sys.argv[1] + ".%03d" % next(ms for ms in range(723, 1000) if ms not in used))' "$end") || fail "no free millisecond: were the targets scraped?"
 files="--queries $here/node_queries.txt"
 compliance=${TRIPOD_SHARED:-../shared}/conformance/promql-compliance/queries.jsonl
 if [ -f "$compliance" ]; then files="$files --queries $compliance"; else echo "no compliance queries at $compliance: our own list only"; fi
