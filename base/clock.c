@@ -37,12 +37,6 @@ void clock_fake(int64_t mono_ns, int64_t wall_ns)
     atomic_store_explicit(&faked, true, memory_order_release);
 }
 
-void clock_fake_advance(int64_t ns)
-{
-    fake_mono += ns;
-    fake_wall += ns;
-}
-
 void clock_fake_release(void)
 {
     atomic_store_explicit(&faked, false, memory_order_release);

@@ -20,9 +20,8 @@ static inline int64_t clock_wall_ms(void)
 /* CPU time of the calling thread; never faked. */
 int64_t clock_thread_cpu_ns(void);
 
-/* Tests: both clocks stand at the given instants until moved on or released. Any thread. */
+/* Tests: both clocks stand at the given instants until released. Any thread. */
 void clock_fake(int64_t mono_ns, int64_t wall_ns);
-void clock_fake_advance(int64_t ns);
 void clock_fake_release(void);
 
 #endif

@@ -14,8 +14,6 @@ enum { LINE_MAX_BYTES = 4096, MSG_MAX_BYTES = 1536 };
 static _Atomic int level_min = LOG_INFO;
 static _Atomic int line_format = LOG_LOGFMT;
 static _Atomic uint64_t counts[4];
-static void (*hook_fn)(void *, enum log_level, const char *, struct str);
-static void *hook_arg;
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 void log_setup(enum log_level min, enum log_format format)
@@ -32,12 +30,6 @@ bool log_level_parse(struct str s, enum log_level *out)
             return true;
         }
     return false;
-}
-
-void log_hook(void (*fn)(void *arg, enum log_level level, const char *subject, struct str msg), void *arg)
-{
-    hook_arg = arg;
-    hook_fn = fn;
 }
 
 uint64_t log_count(enum log_level level)
@@ -91,6 +83,4 @@ void log_line(enum log_level level, const char *subject, const char *fmt, ...)
     line[n++] = '\n';
     if (write(STDERR_FILENO, line, n) < 0)
         counts[LOG_ERROR]++; /* nowhere left to say it */
-    if (hook_fn)
-        hook_fn(hook_arg, level, subject, str_of(msg));
 }

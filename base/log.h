@@ -17,8 +17,6 @@ enum log_format { LOG_LOGFMT, LOG_JSON };
 void log_setup(enum log_level min, enum log_format format);
 bool log_level_parse(struct str s, enum log_level *out);
 void log_line(enum log_level level, const char *subject, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Called after a line was written, from the thread that logged. NULL takes it away. */
-void log_hook(void (*fn)(void *arg, enum log_level level, const char *subject, struct str msg), void *arg);
 /* Lines written since the start, per level. */
 uint64_t log_count(enum log_level level);
 

@@ -1,7 +1,8 @@
 /*
  * inside.h - what the files of store/ know of each other and nobody else does.
  *
- * Order of locks, outermost first: sig.seal_mu, sig.change_mu, sig.open_mu, partition.write_mu, sig.list_mu, the rest.
+ * Order of locks, outermost first: sig.seal_mu (of several signals: in the order they were added), sig.change_mu,
+ * sig.open_mu, partition.write_mu, sig.list_mu, the rest.
  */
 #ifndef STORE_INSIDE_H
 #define STORE_INSIDE_H
@@ -186,6 +187,7 @@ struct sig {
     const struct signal_ops *ops;
     void *self;
     char *dir;
+    int64_t retention_ms;
 
     /* Held while a day is written anew. */
     pthread_mutex_t seal_mu;

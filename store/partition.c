@@ -347,6 +347,11 @@ int partition_copy(struct partition *p, const char *to, struct err *e)
     return rc ? env_err(e, rc, "cannot copy %s to %s", p->name, to) : 0;
 }
 
+bool partition_is_damaged(const struct partition *p)
+{
+    return atomic_load(&p->damage_told);
+}
+
 void partition_damaged(struct partition *p, const struct err *e)
 {
     if (atomic_exchange(&p->damage_told, true))

@@ -37,6 +37,8 @@ int txn_read(struct partition *p, struct txn **out, struct err *e);
  * of the view by a commit, and rows would fall between.
  */
 uint64_t txn_contained(struct txn *t);
+/* A hash over all keys and values, as this very view has them: tells whether what was made of it still holds. */
+uint64_t txn_content(struct txn *t);
 /* The write transaction. Waits for the write lock. ERR_AGAIN: another file took the day's place, get the partition again. */
 int txn_write(struct partition *p, struct txn **out, struct err *e);
 /* Syncs. contained 0: unchanged. Ends t in any case. ERR_AGAIN (also of put): begin anew, there will be more room. */
@@ -63,5 +65,6 @@ void txn_iter_end(struct txn_iter *it);
 
 /* A damaged place was met while reading: counts against the file, warns once, may lead to quarantine at next start. */
 void partition_damaged(struct partition *p, const struct err *e);
+bool partition_is_damaged(const struct partition *p); /* partition_damaged was called */
 
 #endif

@@ -31,7 +31,8 @@ struct signal_ops {
     /*
      * Writes every row applied so far into partitions (store_partition_get, partition_write, ... with contained = the
      * seq up to which rows are in) and drops them from the head once readers cannot need them. Sets *contained to the
-     * highest seq such that every row up to it is in partitions. Flush thread.
+     * highest seq such that every row up to it is in partitions. Flush thread. NULL: a signal without rows of its own,
+     * whose days are made from those of another; it needs no tag.
      */
     int (*flush)(void *self, uint64_t *contained, struct err *e);
 
@@ -49,6 +50,8 @@ struct signal_ops {
     int (*merge)(void *self, struct partition *p, bool *did, struct err *e);
     /* Writes the whole content of a finished day densely into the empty partition `to`. Upkeep thread. */
     int (*seal)(void *self, struct partition *from, struct partition *to, struct err *e);
+    /* A round of upkeep is over: what the signal makes out of its days (store_day_make). May be NULL. Upkeep thread. */
+    int (*tended)(void *self, int64_t now_ms, struct err *e);
     /* Deep check for fsck and the scrubber: structure beyond checksums. Prints findings; ERR_CORRUPT if any. */
     int (*verify)(void *self, struct partition *p, void (*print)(void *arg, const char *line), void *arg, struct err *e);
 };

@@ -165,6 +165,7 @@ void store_signal_add(struct store *s, const struct signal_ops *ops, void *self)
     g->ops = ops;
     g->self = self;
     g->dir = x_strdup(str_of(dir));
+    g->retention_ms = s->opts.retention_ms;
     pthread_mutex_init(&g->seal_mu, NULL);
     pthread_mutex_init(&g->change_mu, NULL);
     pthread_mutex_init(&g->open_mu, NULL);
@@ -175,6 +176,14 @@ void store_signal_add(struct store *s, const struct signal_ops *ops, void *self)
     pthread_cond_init(&g->flusher.wake, &a);
     pthread_cond_init(&g->flusher.done, NULL);
     pthread_condattr_destroy(&a);
+}
+
+void store_signal_retention(struct store *s, const char *name, int64_t retention_ms)
+{
+    struct sig *g = store_sig(s, name);
+
+    assert(g && !s->started);
+    g->retention_ms = retention_ms;
 }
 
 /* --- recover ------------------------------------------------------------------------------------ */
@@ -293,7 +302,7 @@ int store_start(struct store *s, struct err *e)
     if (rc == 0)
         rc = disk_start(s->disk, e);
     for (uint32_t i = 0; i < s->nsigs && rc == 0; i++)
-        rc = flush_start(&s->sigs[i], e);
+        rc = s->sigs[i].ops->flush ? flush_start(&s->sigs[i], e) : 0;
     if (rc == 0)
         rc = upkeep_start(s, &s->upkeep, e);
     if (rc == 0)
@@ -383,7 +392,7 @@ int store_flush(struct store *s, const char *name, struct err *e)
     int rc = 0;
 
     for (uint32_t i = 0; i < s->nsigs; i++)
-        if (!name || strcmp(s->sigs[i].ops->name, name) == 0) {
+        if (s->sigs[i].ops->flush && (!name || strcmp(s->sigs[i].ops->name, name) == 0)) {
             int one = flush_wait(&s->sigs[i], rc == 0 ? e : NULL);
 
             rc = rc == 0 ? one : rc;
@@ -394,7 +403,7 @@ int store_flush(struct store *s, const char *name, struct err *e)
 void store_flush_soon(struct store *s, const char *name)
 {
     for (uint32_t i = 0; i < s->nsigs; i++)
-        if (!name || strcmp(s->sigs[i].ops->name, name) == 0)
+        if (s->sigs[i].ops->flush && (!name || strcmp(s->sigs[i].ops->name, name) == 0))
             flush_soon(&s->sigs[i]);
 }
 
@@ -475,6 +484,19 @@ void store_warn(struct store *s, const char *subject, const char *fmt, ...)
     }
     free(w->text);
     w->text = x_strdup(str_of(text));
+    pthread_mutex_unlock(&s->warnings_mu);
+}
+
+void store_unwarn(struct store *s, const char *subject)
+{
+    pthread_mutex_lock(&s->warnings_mu);
+    for (uint32_t i = 0; i < s->nwarnings; i++)
+        if (strcmp(s->warnings[i].subject, subject) == 0) {
+            free(s->warnings[i].subject);
+            free(s->warnings[i].text);
+            s->warnings[i] = s->warnings[--s->nwarnings];
+            break;
+        }
     pthread_mutex_unlock(&s->warnings_mu);
 }
 

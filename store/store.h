@@ -42,6 +42,8 @@ struct store;
 int store_open(const struct store_opts *opts, struct store **out, struct err *e);
 /* Before store_recover. `ops` must outlive the store. */
 void store_signal_add(struct store *s, const struct signal_ops *ops, void *self);
+/* Days of this signal are kept so long, not store_opts.retention_ms. Before store_start. 0: for ever. */
+void store_signal_retention(struct store *s, const char *signal_name, int64_t retention_ms);
 int store_recover(struct store *s, struct err *e);
 int store_start(struct store *s, struct err *e);
 void store_close(struct store *s);
@@ -78,6 +80,25 @@ int store_partition_get(struct store *s, const char *signal_name, int32_t day, s
  * ERR_AGAIN: it was written meanwhile. ERR_NOT_FOUND. Any thread but the flush threads; not two at once for one day.
  */
 int store_reseal(struct store *s, const char *signal_name, int32_t day, struct err *e);
+
+/*
+ * Days that are made whole from those of another signal (aggregates). make: an empty file beside the place of the day, to be
+ * filled; then put (sealed, read back, in its place, durable) or drop, which both take the reference. One at a time for a
+ * signal, from make to put or drop.
+ */
+int store_day_make(struct store *s, const char *signal_name, int32_t day, struct partition **to, struct err *e);
+int store_day_put(struct store *s, const char *signal_name, struct partition *to, uint64_t contained, struct err *e);
+void store_day_drop(struct store *s, const char *signal_name, struct partition *to);
+
+/* The files of a signal's days as they lie there, oldest first; opens none. The caller frees *out. Returns how many. */
+struct store_day {
+    int32_t day;
+    bool live;    /* not sealed, as far as its mode tells */
+    bool damaged; /* open, and damage was met in it */
+    int64_t written_ns;
+    uint64_t bytes;
+};
+uint32_t store_days(struct store *s, const char *signal_name, struct store_day **out);
 
 /*
  * A consistent copy of everything acknowledged so far, under to_dir (made; must not hold anything yet): hard links of files

@@ -126,17 +126,28 @@ void txn_end(struct txn *t)
     txn_free(t);
 }
 
-uint64_t txn_contained(struct txn *t)
+/* As this view has it; all zero where it cannot be read: it was there when the file was opened, so the next get will tell. */
+static struct manifest view_manifest(struct txn *t)
 {
     MDB_val key = val_of(MANIFEST_KEY), value;
     struct manifest m;
 
     if (t->write)
-        return t->manifest.contained;
+        return t->manifest;
     if (mdb_get(t->mdb, t->dbi, &key, &value) != 0 || value.mv_size != MANIFEST_BYTES + CRC ||
         manifest_read(str_head(str_of_val(value), MANIFEST_BYTES), &m, NULL) < 0)
-        return 0; /* it was there when the file was opened: damage, which the next get will tell */
-    return m.contained;
+        return (struct manifest){0};
+    return m;
+}
+
+uint64_t txn_contained(struct txn *t)
+{
+    return view_manifest(t).contained;
+}
+
+uint64_t txn_content(struct txn *t)
+{
+    return view_manifest(t).content_hash;
 }
 
 uint64_t txn_id(const struct txn *t)

@@ -54,11 +54,11 @@ static void drop_day(struct sig *g, int32_t day, const char *why)
 
 static void drop_old(struct sig *g, int64_t now_ms)
 {
-    int64_t limit = now_ms - g->store->opts.retention_ms;
+    int64_t limit = now_ms - g->retention_ms;
     uint32_t n;
     int32_t *days;
 
-    if (g->store->opts.retention_ms <= 0)
+    if (g->retention_ms <= 0)
         return;
     days = days_all(g, &n);
     for (uint32_t i = 0; i < n && day_start_ms(days[i] + 1) <= limit; i++)
@@ -249,6 +249,12 @@ static void tend_signal(struct sig *g, int64_t now_ms)
     for (uint32_t i = 0; i < l.n; i++)
         tend(g, l.v[i], now_ms);
     partition_list_release(&l);
+    if (g->ops->tended) {
+        struct err e = {0};
+
+        if (g->ops->tended(g->self, now_ms, &e) < 0)
+            log_error("store", "%s: %s", g->ops->name, e.text);
+    }
 }
 
 void upkeep_round(struct store *s, int64_t now_ms)
