@@ -179,6 +179,8 @@ bool on_loop(const struct loop *l);
  */
 void loop_call(struct loop *l, void (*fn)(void *arg), void *arg, bool wait);
 void loop_kick(struct conn *c, unsigned kicks);
+/* On the loop: adds to a kick of another thread that has not come yet. false: there is none. */
+bool loop_kick_more(struct conn *c, unsigned kicks);
 void loop_sweep_on(struct loop *l);
 void loop_arena_take(struct loop *l, struct arena *out);
 void loop_arena_give(struct loop *l, struct arena *a);

@@ -146,6 +146,19 @@ void loop_kick(struct conn *c, unsigned kicks)
     pthread_mutex_unlock(&l->mu);
 }
 
+bool loop_kick_more(struct conn *c, unsigned kicks)
+{
+    struct loop *l = c->loop;
+    bool pending;
+
+    pthread_mutex_lock(&l->mu);
+    pending = c->kicks != 0;
+    if (pending)
+        c->kicks |= kicks;
+    pthread_mutex_unlock(&l->mu);
+    return pending;
+}
+
 void loop_call(struct loop *l, void (*fn)(void *arg), void *arg, bool wait)
 {
     bool finished = false;

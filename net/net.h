@@ -3,6 +3,7 @@
  *
  *   server.h   listeners, routes, requests, replies     client.h   requests to others
  *   codec.h    gzip, zstd, snappy with bounded output   form.h     URLs, query strings, forms
+ *   wire.h     protobuf fields
  */
 #ifndef NET_NET_H
 #define NET_NET_H

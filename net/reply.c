@@ -276,10 +276,10 @@ void answer_hand_over(struct conn *c, unsigned kicks)
 {
     if (c->has_cancel && (kicks & (KICK_WHOLE | KICK_END | KICK_ABORT)))
         http_on_cancel(&c->req, NULL, NULL);
-    if (on_loop(c->loop))
-        answer_kicked(c, kicks);
-    else
+    if (!on_loop(c->loop))
         loop_kick(c, kicks);
+    else if (!loop_kick_more(c, kicks)) /* an answer that several threads write: what was kicked before comes first */
+        answer_kicked(c, kicks);
 }
 
 /* --- writing to the socket ------------------------------------------------------------------------ */

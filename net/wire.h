@@ -1,9 +1,9 @@
 /*
- * wire.h - protobuf messages, field by field, without copying. Unknown fields are the caller's to skip: just ask for
- * the next.
+ * wire.h - protobuf messages, field by field: read without copying, written straight into a buffer. Unknown fields are
+ * the caller's to skip: just ask for the next.
  */
-#ifndef COLLECTOR_PUSH_WIRE_H
-#define COLLECTOR_PUSH_WIRE_H
+#ifndef NET_WIRE_H
+#define NET_WIRE_H
 
 #include "base/base.h"
 
@@ -77,6 +77,31 @@ static inline int wire_next(struct wire *w, struct field *f)
     default: /* groups were never used by anything that comes here */
         return ERR_INVALID;
     }
+}
+
+/* --- out: fields in order of their numbers; those that hold their default are the caller's to leave out ------------ */
+
+static inline void wire_put_varint(struct buf *b, uint32_t number, uint64_t v)
+{
+    buf_put_varint(b, (uint64_t)number << 3 | WIRE_VARINT);
+    buf_put_varint(b, v);
+}
+
+static inline void wire_put_f64(struct buf *b, uint32_t number, double v)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &v, sizeof bits);
+    buf_put_varint(b, (uint64_t)number << 3 | WIRE_FIXED64);
+    buf_put_u64(b, bits);
+}
+
+/* A string, bytes, a packed array, or a message that was written elsewhere. */
+static inline void wire_put_bytes(struct buf *b, uint32_t number, struct str bytes)
+{
+    buf_put_varint(b, (uint64_t)number << 3 | WIRE_BYTES);
+    buf_put_varint(b, bytes.n);
+    buf_puts(b, bytes);
 }
 
 #endif
