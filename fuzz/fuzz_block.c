@@ -25,8 +25,17 @@ static void fuzz_block(struct str s)
                 continue;
             double *v = x_alloc(n * sizeof *v);
             int64_t *st = x_alloc(n * sizeof *st);
-            block_row(&b, i, n, v, st);
-            block_row(&b, i, n / 2, v, st);
+            if (b.rows[i].flags & ROW_HAS_HISTS) {
+                const struct histogram **h = x_alloc(n * sizeof *h);
+                struct arena a = {0};
+                block_row_hists(&b, i, n, &a, v, st, h);
+                block_row_hists(&b, i, n / 2, &a, v, st, h);
+                arena_release(&a);
+                free(h);
+            } else {
+                block_row(&b, i, n, v, st);
+                block_row(&b, i, n / 2, v, st);
+            }
             free(v);
             free(st);
         }

@@ -23,13 +23,13 @@ static uint32_t on_pair(void *arg, uint32_t name, struct str value)
     return s->pairs++;
 }
 
-static uint32_t on_series(void *arg, const uint32_t *pairs, uint32_t n)
+static void on_series(void *arg, const uint32_t *pairs, uint32_t n)
 {
     struct seen *s = arg;
 
     for (uint32_t i = 0; i < n; i++)
         assert(pairs[i] < s->pairs);
-    return s->series++;
+    s->series++;
 }
 
 static void on_rows(void *arg, const struct entry_rows *r)
@@ -39,12 +39,17 @@ static void on_rows(void *arg, const struct entry_rows *r)
     volatile double sum = 0;
 
     for (uint32_t i = 0; i < r->nrows; i++) {
-        assert(r->refs[i] < s->series && r->counts[i]);
+        assert(r->series[i] < s->series && r->counts[i]);
         n += r->counts[i];
     }
     assert(n == r->nsamples);
     for (uint32_t i = 0; i < r->nsamples; i++)
         sum = r->v[i] + (double)r->t[i] + (r->st ? (double)r->st[i] : 0);
+    for (uint32_t i = 0; r->h && i < r->nsamples; i++)
+        for (uint32_t k = 0; r->h[i] && k < r->h[i]->npos; k++) {
+            assert(k == 0 || r->h[i]->pos[k - 1].i < r->h[i]->pos[k].i);
+            sum = r->h[i]->pos[k].n;
+        }
     (void)sum;
 }
 
@@ -67,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct seen seen = {0};
     struct entry_sink sink = {on_name, on_pair, on_series, on_rows, on_exemplar, on_metadata, &seen};
     struct entry_reader r;
+    struct arena a = {0};
     struct err e;
 
     entry_reader_init(&r, &sink);
@@ -75,11 +81,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (size > 2) {
         size_t n = data[0] | (size_t)data[1] << 8;
         n = n < size - 2 ? n : size - 2;
-        if (entry_read(&r, str_n(data + 2, n), &e) < 0)
+        arena_reset(&a);
+        if (entry_read(&r, str_n(data + 2, n), &a, &e) < 0)
             assert(e.code == ERR_CORRUPT);
         data += 2 + n;
         size -= 2 + n;
     }
     entry_reader_release(&r);
+    arena_release(&a);
     return 0;
 }

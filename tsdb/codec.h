@@ -45,10 +45,7 @@ int ints_decode(struct column_in *in, uint32_t n, uint32_t upto, int64_t *out);
 /* Moves behind a column without decoding it; checks that its bytes are there. ERR_CORRUPT without a sentence. */
 int ints_skip(struct column_in *in, uint32_t n);
 
-/*
- * A value column. Kinds below 8 are floats; the others are free for what a series may carry besides (native
- * histograms), and a reader that does not know one answers ERR_UNSUPPORTED.
- */
+/* A value column, of floats; codec_hist.h has the other one. A reader that does not know a kind answers ERR_UNSUPPORTED. */
 enum values_kind {
     VALUES_CONST,  /* one number, scaled as below */
     VALUES_RAW,    /* one number, its 8 bytes */

@@ -12,12 +12,13 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { TIMES = 4096, CHECK_SAMPLES = 8192 };
+enum { TIMES = 4096, CHECK_SAMPLES = 8192, HIST_SAMPLES = 5 /* of 16 bytes: all but the buckets */ };
 
 struct piece {
     const int64_t *t;
     const double *v;
     const int64_t *st;
+    const struct histogram *const *h;
     uint32_t n;
     uint64_t source[2]; /* what t is; 0, 0 when unknown */
 };
@@ -35,7 +36,8 @@ struct tsdb_cursor {
     struct tsdb_select *s;
     uint32_t i, end, current;
     struct head_reader head;
-    struct day_reader **days;
+    struct day_reader **days; /* with aggregates: opened when needed */
+    struct rollup_cursor *rollup;
     struct piece *pieces;
     uint32_t npieces, cap_pieces;
     struct times times[TIMES];
@@ -44,10 +46,13 @@ struct tsdb_cursor {
     int64_t *t, *st;
     double *v;
     uint32_t cap;
+    const struct histogram **h;
+    uint32_t h_cap;
     struct arena arena; /* of one series */
     uint64_t unchecked; /* samples since the last check */
     int64_t one_t, one_st;
     double one_v;
+    const struct histogram *one_h;
 };
 
 int tsdb_cursor_open(struct tsdb_select *s, uint32_t part, struct tsdb_cursor **out, struct err *e)
@@ -60,26 +65,44 @@ int tsdb_cursor_open(struct tsdb_select *s, uint32_t part, struct tsdb_cursor **
     c->end = (uint32_t)((uint64_t)s->n * (part + 1) / s->nparts);
     c->next_id = atomic_fetch_add(&s->cursors, 1) << 40;
     c->days = x_zalloc(sizeof(struct day_reader *) * (s->ndays + 1));
-    for (uint32_t d = 0; d < s->ndays && s->want != TSDB_NO_DATA; d++) {
+    for (uint32_t d = 0; d < s->ndays && s->want != TSDB_NO_DATA && !s->rollup_used.any; d++) {
         int rc = day_reader_open(s->days[d], s->mint, s->maxt, &c->days[d], e);
         if (rc < 0) {
             tsdb_cursor_close(c);
             return rc;
         }
     }
+    if (s->rollup_used.any && s->want != TSDB_NO_DATA)
+        c->rollup = rollup_cursor_new(s);
     *out = c;
     return 0;
+}
+
+/* What its readers unpacked, for tsdb_select_blocks. Every cursor sees all blocks: the first to close tells how many. */
+static void tell_blocks(struct tsdb_cursor *c)
+{
+    uint64_t read = 0, all = 0, none = 0;
+
+    for (uint32_t d = 0; d < c->s->ndays; d++)
+        if (c->days[d])
+            day_reader_blocks(c->days[d], &read, &all);
+    if (c->rollup)
+        rollup_cursor_blocks(c->rollup, &read, &all);
+    atomic_fetch_add(&c->s->blocks_read, read);
+    atomic_compare_exchange_strong(&c->s->blocks_all, &none, all);
 }
 
 void tsdb_cursor_close(struct tsdb_cursor *c)
 {
     if (!c)
         return;
+    tell_blocks(c);
     for (uint32_t d = 0; d < c->s->ndays; d++)
         if (c->days[d])
             day_reader_close(c->days[d]);
     for (uint32_t i = 0; i < TIMES; i++)
         free(c->times[i].own);
+    rollup_cursor_free(c->rollup);
     head_reader_release(&c->head);
     arena_release(&c->arena);
     free(c->days);
@@ -87,6 +110,7 @@ void tsdb_cursor_close(struct tsdb_cursor *c)
     free(c->t);
     free(c->st);
     free(c->v);
+    free(c->h);
     free(c);
 }
 
@@ -101,40 +125,44 @@ static void add_piece(struct tsdb_cursor *c, struct piece p)
     c->pieces[c->npieces++] = p;
 }
 
-static int gather_days(struct tsdb_cursor *c, uint32_t i, struct err *e)
+static int gather_days(struct tsdb_cursor *c, uint32_t i, int64_t mint, int64_t maxt, struct err *e)
 {
     struct tsdb_select *s = c->s;
+    int32_t first = day_of_ms(mint), last = day_of_ms(maxt);
 
     for (uint32_t d = 0; d < s->ndays; d++) {
         const struct day_piece *p;
         uint32_t sid = s->sids[(size_t)i * s->ndays + d], n;
-        int rc;
-        if (sid == DAY_NO_SID)
+        int rc = 0;
+        if (sid == DAY_NO_SID || s->day_numbers[d] < first || s->day_numbers[d] > last || !select_has_samples(s, d))
             continue;
-        rc = day_reader_get(c->days[d], sid, &p, &n, e);
+        if (!c->days[d])
+            rc = day_reader_open(s->days[d], s->mint, s->maxt, &c->days[d], e);
+        if (rc == 0)
+            rc = day_reader_get(c->days[d], sid, &p, &n, e);
         if (rc < 0)
             return rc;
         for (uint32_t k = 0; k < n; k++)
             if (p[k].n)
-                add_piece(c,
-                          (struct piece){p[k].t, p[k].v, p[k].st, p[k].n, {p[k].times_id, p[k].times_id ? d + 1 : 0}});
+                add_piece(c, (struct piece){
+                                 p[k].t, p[k].v, p[k].st, p[k].h, p[k].n, {p[k].times_id, p[k].times_id ? d + 1 : 0}});
     }
     return 0;
 }
 
-/* All samples of series i in the window as pieces, oldest storage first. */
-static int gather(struct tsdb_cursor *c, uint32_t i, struct err *e)
+/* All samples of series i in [mint, maxt] as pieces, oldest storage first. */
+static int gather(struct tsdb_cursor *c, uint32_t i, int64_t mint, int64_t maxt, struct err *e)
 {
     struct tsdb_select *s = c->s;
     struct head_piece h;
     int rc;
 
     c->npieces = 0;
-    rc = gather_days(c, i, e);
+    rc = gather_days(c, i, mint, maxt, e);
     if (rc < 0)
         return rc;
-    if (s->heads[i] && head_read(&c->head, s->heads[i], s->dropped, UINT32_MAX, s->mint, s->maxt, &h))
-        add_piece(c, (struct piece){h.t, h.v, h.st, h.n, {h.column ? (uint64_t)h.column << 32 | h.start : 0, 0}});
+    if (s->heads[i] && head_read(&c->head, s->heads[i], s->dropped, UINT32_MAX, mint, maxt, &h))
+        add_piece(c, (struct piece){h.t, h.v, h.st, h.h, h.n, {h.column ? (uint64_t)h.column << 32 | h.start : 0, 0}});
     return 0;
 }
 
@@ -240,10 +268,42 @@ static bool any_st(const struct tsdb_cursor *c)
     return false;
 }
 
+static bool any_hists(const struct tsdb_cursor *c)
+{
+    for (uint32_t i = 0; i < c->npieces; i++)
+        if (c->pieces[i].h)
+            return true;
+    return false;
+}
+
+static void reserve_hists(struct tsdb_cursor *c, uint32_t n)
+{
+    if (n <= c->h_cap)
+        return;
+    c->h_cap = MAX(n, MAX(c->h_cap * 2, 64u));
+    c->h = x_realloc(c->h, sizeof *c->h * c->h_cap);
+}
+
+static void join_hists(struct tsdb_cursor *c, uint32_t n, struct tsdb_samples *out)
+{
+    reserve_hists(c, n);
+    for (uint32_t i = 0, at = 0; i < c->npieces; at += c->pieces[i].n, i++) {
+        if (c->pieces[i].h)
+            memcpy(c->h + at, c->pieces[i].h, sizeof *c->h * c->pieces[i].n);
+        else
+            memset(c->h + at, 0, sizeof *c->h * c->pieces[i].n);
+        if (at) /* what the piece goes on from may be another one than where it was written */
+            hist_hint_set(c->h[at], c->h[at - 1]);
+    }
+    out->h = c->h;
+}
+
 static void join(struct tsdb_cursor *c, uint32_t n, struct tsdb_samples *out)
 {
     bool st = any_st(c);
 
+    if (any_hists(c))
+        join_hists(c, n, out);
     reserve(c, n);
     for (uint32_t i = 0, at = 0; i < c->npieces; at += c->pieces[i].n, i++) {
         const struct piece *p = &c->pieces[i];
@@ -271,9 +331,11 @@ static bool in_ranges(const int64_t *ranges, uint32_t n, int64_t t)
 static void merge(struct tsdb_cursor *c, uint32_t n, const int64_t *ranges, uint32_t nranges, struct tsdb_samples *out)
 {
     uint32_t *at = arena_array(&c->arena, uint32_t, c->npieces), k = 0;
-    bool st = any_st(c);
+    bool st = any_st(c), hists = any_hists(c);
 
     reserve(c, n);
+    if (hists)
+        reserve_hists(c, n);
     for (;;) {
         struct piece *from = NULL;
         uint32_t which = 0;
@@ -289,6 +351,8 @@ static void merge(struct tsdb_cursor *c, uint32_t n, const int64_t *ranges, uint
         if (!in_ranges(ranges, nranges, t)) {
             c->t[k] = t;
             c->v[k] = from->v[at[which]];
+            if (hists)
+                c->h[k] = from->h ? from->h[at[which]] : NULL;
             c->st[k++] = from->st ? from->st[at[which]] : 0;
         }
         for (uint32_t i = 0; i < c->npieces; i++)
@@ -299,7 +363,10 @@ static void merge(struct tsdb_cursor *c, uint32_t n, const int64_t *ranges, uint
     out->t = c->t;
     out->v = c->v;
     out->st = st ? c->st : NULL;
+    out->h = hists ? c->h : NULL;
     out->times_id = 0;
+    for (uint32_t i = 0; hists && i < k; i++) /* neighbours changed */
+        hist_hint_set(c->h[i], i ? c->h[i - 1] : NULL);
 }
 
 /* The pieces as one. */
@@ -319,6 +386,7 @@ static void unite(struct tsdb_cursor *c, const int64_t *ranges, uint32_t nranges
         out->n = n;
         out->v = c->pieces[0].v;
         out->st = c->pieces[0].st;
+        out->h = c->pieces[0].h;
         times_of_piece(c, &c->pieces[0], out);
     } else {
         join(c, n, out);
@@ -327,16 +395,29 @@ static void unite(struct tsdb_cursor *c, const int64_t *ranges, uint32_t nranges
 
 /* --- next --------------------------------------------------------------------------------------- */
 
-static int check_limits(struct tsdb_cursor *c, uint32_t n, struct err *e)
+static int check_limits(struct tsdb_cursor *c, const struct tsdb_samples *s, struct err *e)
 {
     const struct tsdb_limits *l = &c->s->limits;
-    uint64_t more = c->unchecked + n + 1;
+    uint64_t more = c->unchecked + s->n + 1;
 
+    /* A histogram is as many samples as it takes the room of. */
+    for (uint32_t i = 0; s->h && i < s->n; i++)
+        more += s->h[i] ? s->h[i]->npos + s->h[i]->nneg + HIST_SAMPLES : 0;
     c->unchecked = more;
     if (more < CHECK_SAMPLES || !l->check)
         return 0;
     c->unchecked = 0;
     return l->check(l->arg, more, 0, e);
+}
+
+/* Of a reset that only the sender knew nothing is told: as from any other store, it is for the reader to find. */
+static void settle_hints(const struct tsdb_samples *s)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        struct histogram *h = (struct histogram *)(uintptr_t)s->h[i];
+        if (h && h->hint == HIST_RESET)
+            h->hint = HIST_UNKNOWN;
+    }
 }
 
 static int deleted_ranges(struct tsdb_cursor *c, uint32_t i, int64_t **ranges, uint32_t *n, struct err *e)
@@ -353,8 +434,19 @@ static int deleted_ranges(struct tsdb_cursor *c, uint32_t i, int64_t **ranges, u
     return rc;
 }
 
+int cursor_deleted(struct tsdb_cursor *c, uint32_t i, int64_t **ranges, uint32_t *n, struct err *e)
+{
+    arena_reset(&c->arena);
+    return deleted_ranges(c, i, ranges, n, e);
+}
+
+uint64_t cursor_new_id(struct tsdb_cursor *c)
+{
+    return ++c->next_id;
+}
+
 /* 0: *out has samples, or n 0 when there are none. */
-static int read_samples(struct tsdb_cursor *c, uint32_t i, struct tsdb_samples *out, struct err *e)
+int cursor_samples(struct tsdb_cursor *c, uint32_t i, int64_t mint, int64_t maxt, struct tsdb_samples *out, struct err *e)
 {
     int64_t *ranges = NULL;
     uint32_t nranges;
@@ -362,13 +454,19 @@ static int read_samples(struct tsdb_cursor *c, uint32_t i, struct tsdb_samples *
 
     arena_reset(&c->arena);
     out->n = 0;
-    rc = gather(c, i, e);
+    out->h = NULL;
+    rc = gather(c, i, mint, maxt, e);
     if (rc < 0 || c->npieces == 0)
         return rc;
     rc = deleted_ranges(c, i, &ranges, &nranges, e);
     if (rc == 0)
         unite(c, ranges, nranges, out);
     return rc;
+}
+
+static int read_samples(struct tsdb_cursor *c, uint32_t i, struct tsdb_samples *out, struct err *e)
+{
+    return cursor_samples(c, i, c->s->mint, c->s->maxt, out, e);
 }
 
 /* The newest sample, from the series itself when that is surely it. */
@@ -384,17 +482,23 @@ static int read_newest(struct tsdb_cursor *c, uint32_t i, struct tsdb_samples *o
             return 0;
         }
         c->one_st = 0;
-        bool has_st = atomic_load_explicit(&h->flags, memory_order_relaxed) & SERIES_ST;
-        bool found = c->one_t <= s->maxt && !has_st;
+        uint8_t flags = atomic_load_explicit(&h->flags, memory_order_relaxed) & (SERIES_ST | SERIES_HISTS);
+        bool found = c->one_t <= s->maxt && !flags;
+        c->one_h = NULL;
         if (!found && s->ndays == 0) {
-            if (!head_read_newest(&c->head, h, s->dropped, s->mint, s->maxt, &c->one_t, &c->one_v, &c->one_st)) {
+            if (!head_read_newest(&c->head, h, s->dropped, s->mint, s->maxt, &c->one_t, &c->one_v, &c->one_st,
+                                  &c->one_h)) {
                 out->n = 0;
                 return 0;
             }
             found = true;
         }
         if (found) {
-            *out = (struct tsdb_samples){.n = 1, .t = &c->one_t, .v = &c->one_v, .st = has_st ? &c->one_st : NULL};
+            *out = (struct tsdb_samples){.n = 1,
+                                         .t = &c->one_t,
+                                         .v = &c->one_v,
+                                         .st = flags & SERIES_ST ? &c->one_st : NULL,
+                                         .h = c->one_h ? &c->one_h : NULL};
             return 0;
         }
     }
@@ -403,6 +507,7 @@ static int read_newest(struct tsdb_cursor *c, uint32_t i, struct tsdb_samples *o
         out->t += out->n - 1;
         out->v += out->n - 1;
         out->st += out->st ? out->n - 1 : 0;
+        out->h += out->h ? out->n - 1 : 0;
         out->n = 1;
     }
     out->times_id = 0;
@@ -435,12 +540,16 @@ int tsdb_cursor_next(struct tsdb_cursor *c, struct tsdb_samples *out, struct err
         int rc = 0;
         if (c->i + 8 < c->end && s->heads[c->i + 8])
             __builtin_prefetch((const char *)s->heads[c->i + 8] + 64);
-        if (s->want == TSDB_SAMPLES)
+        if (c->rollup)
+            rc = rollup_cursor_read(c->rollup, c, i, out, e);
+        else if (s->want == TSDB_SAMPLES)
             rc = read_samples(c, i, out, e);
         else if (s->want == TSDB_NEWEST)
             rc = read_newest(c, i, out, e);
+        if (rc == 0 && out->h)
+            settle_hints(out);
         if (rc == 0)
-            rc = check_limits(c, out->n, e);
+            rc = check_limits(c, out, e);
         if (rc < 0)
             return rc;
         if (s->want == TSDB_NO_DATA ? !is_there(s, i) : out->n == 0)

@@ -134,6 +134,18 @@ bool day_times(const struct day *d, int64_t *mint, int64_t *maxt)
     return any;
 }
 
+uint64_t day_nsamples(const struct day *d, uint32_t *nslices)
+{
+    struct day_dir *dir = current(d);
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < dir->nslices; i++)
+        n += dir->slices[i]->nsamples;
+    *nslices = dir->nslices;
+    dir_unref(dir);
+    return n;
+}
+
 /* --- views ------------------------------------------------------------------------------------------- */
 
 int day_view_open(struct partition *p, struct day_view **out, struct err *e)

@@ -13,6 +13,7 @@
 #define TSDB_DAY_H
 
 #include "base/base.h"
+#include "base/histogram.h"
 #include "store/partition.h"
 
 #include <roaring/roaring.h>
@@ -28,6 +29,8 @@ int day_attach(struct partition *p, struct day **out, struct err *e);
 void day_free(struct day *d);
 uint32_t day_nseries(const struct day *d);
 bool day_times(const struct day *d, int64_t *mint, int64_t *maxt); /* of all samples; false when empty */
+/* Samples over all slices (one that came twice counts twice), and how many slices. */
+uint64_t day_nsamples(const struct day *d, uint32_t *nslices);
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
@@ -45,10 +48,10 @@ int day_write_new(struct day_writer *w, struct hash128 id, const struct labels *
 int day_write_times(struct day_writer *w, const int64_t *t, uint32_t n, uint32_t *column, struct err *e);
 /*
  * Samples of one series, at most 2^24: v[i] belongs to time i of the column. Series must come ordered by (metric name,
- * labels). st may be NULL.
+ * labels). st may be NULL; h too: where h[i] is not, the sample is that histogram.
  */
 int day_write_series(struct day_writer *w, uint32_t sid, uint32_t column, const double *v, const int64_t *st,
-                     uint32_t n, struct err *e);
+                     const struct histogram *const *h, uint32_t n, struct err *e);
 /* Exemplars and other small things of a day are put through this, under keys that begin with neither 'B' nor 'D'. */
 struct txn *day_write_txn(struct day_writer *w);
 int day_write_commit(struct day_writer *w, uint64_t contained,
@@ -93,12 +96,15 @@ struct day_piece {
     const int64_t
         *t; /* whole column of the slice cut to the window; the pointer is the same for all series of that column */
     const double *v;
-    const int64_t *st; /* or NULL */
+    const int64_t *st;                /* or NULL */
+    const struct histogram *const *h; /* beside v, or NULL when none of the series is a histogram */
     uint32_t n;
     uint64_t times_id; /* equal ids in one view: the same t and n */
 };
 int day_reader_open(struct day_view *v, int64_t mint, int64_t maxt, struct day_reader **out, struct err *e);
 void day_reader_close(struct day_reader *r);
+/* Adds how many blocks were unpacked so far, and how many there are in the slices of the window. */
+void day_reader_blocks(const struct day_reader *r, uint64_t *read, uint64_t *all);
 /* *pieces borrowed until the next call. */
 int day_reader_get(struct day_reader *r, uint32_t sid, const struct day_piece **pieces, uint32_t *n, struct err *e);
 

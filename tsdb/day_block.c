@@ -2,10 +2,12 @@
  * day_block.c - a block: value columns of some hundred series, side by side; and a chunk of time columns.
  *
  *   block   head length (varint)  packed(head)  packed(bits)
- *   head    nrows  and the lengths of  sids  meta  codes  nums,  then those four
+ *   head    nrows  and the lengths of  sids  meta  codes  nums,  then those four  layouts
  *   sids    per row: sid minus that of the row before (zigzag)
  *   meta    per row: time column and count minus those of the row before (zigzag), flags
- *   codes, nums, bits: the value columns (codec.h), and behind a column with ROW_HAS_ST its start timestamps
+ *   codes, nums, bits: the value columns (codec.h; codec_hist.h with ROW_HAS_HISTS), and behind a column with ROW_HAS_ST
+ *           its start timestamps
+ *   layouts of the histograms of all rows (hist.h); no bytes where all are floats
  *
  *   times   packed( ncolumns  lengths of codes, nums, bits  { n }*  codes  nums  bits )
  *
@@ -23,7 +25,7 @@
 /* --- writing blocks ------------------------------------------------------------------------------ */
 
 void block_writer_row(struct block_writer *b, uint32_t sid, uint32_t column, const double *v, const int64_t *st,
-                      uint32_t n)
+                      const struct histogram *const *h, uint32_t n)
 {
     assert(n > 0);
     if (b->nrows++ == 0) {
@@ -33,8 +35,11 @@ void block_writer_row(struct block_writer *b, uint32_t sid, uint32_t column, con
     buf_put_varint(&b->sids, zigzag((int64_t)sid - b->sid));
     buf_put_varint(&b->meta, zigzag((int64_t)column - b->column));
     buf_put_varint(&b->meta, zigzag((int64_t)n - b->n));
-    buf_put_varint(&b->meta, st ? ROW_HAS_ST : 0);
-    values_encode(&b->columns, v, n);
+    buf_put_varint(&b->meta, (st ? ROW_HAS_ST : 0) | (h ? ROW_HAS_HISTS : 0));
+    if (h)
+        hists_encode(&b->columns, &b->layouts, v, h, n);
+    else
+        values_encode(&b->columns, v, n);
     if (st)
         ints_encode(&b->columns, st, n);
     b->sid = sid;
@@ -44,7 +49,8 @@ void block_writer_row(struct block_writer *b, uint32_t sid, uint32_t column, con
 
 size_t block_writer_bytes(const struct block_writer *b)
 {
-    return b->columns.codes.n + b->columns.nums.n + b->columns.bits.n + b->sids.n + b->meta.n;
+    return b->columns.codes.n + b->columns.nums.n + b->columns.bits.n + b->sids.n + b->meta.n +
+           b->layouts.bytes.n;
 }
 
 void block_writer_finish(struct block_writer *b, struct packer *p, struct buf *out)
@@ -58,12 +64,14 @@ void block_writer_finish(struct block_writer *b, struct packer *p, struct buf *o
         buf_put_varint(&b->head, streams[i]->n);
     for (size_t i = 0; i < ARRAY_LEN(streams); i++)
         buf_puts(&b->head, buf_str(streams[i]));
+    buf_puts(&b->head, buf_str(&b->layouts.bytes));
     pack_bytes_into(p, buf_str(&b->head), &packed);
     buf_put_varint(out, packed.n);
     buf_puts(out, buf_str(&packed));
     pack_bytes_into(p, buf_str(&b->columns.bits), out);
     buf_release(&packed);
     column_out_reset(&b->columns);
+    hist_dict_reset(&b->layouts);
     buf_reset(&b->sids);
     buf_reset(&b->meta);
     b->nrows = 0;
@@ -72,6 +80,7 @@ void block_writer_finish(struct block_writer *b, struct packer *p, struct buf *o
 void block_writer_release(struct block_writer *b)
 {
     column_out_release(&b->columns);
+    hist_dict_release(&b->layouts);
     buf_release(&b->sids);
     buf_release(&b->meta);
     buf_release(&b->head);
@@ -90,12 +99,12 @@ static int index_row(struct block *b, struct column_in *in, struct rd *sids, str
     r->flags = rd_u32(meta);
     if (sids->bad || meta->bad || r->sid == DAY_NO_SID || r->n == 0 || r->n > CODEC_N_MAX)
         return ERR_CORRUPT;
-    if (r->flags > ROW_HAS_ST)
+    if (r->flags > (ROW_HAS_ST | ROW_HAS_HISTS))
         return ERR_UNSUPPORTED;
     r->code = (uint32_t)(in->code - b->in.code);
     r->num = (uint32_t)(in->num - b->in.num);
     r->bit = (size_t)(in->bit - b->in.bit);
-    int rc = values_skip(in, r->n);
+    int rc = r->flags & ROW_HAS_HISTS ? hists_skip(in, r->n, b->layouts, b->nlayouts) : values_skip(in, r->n);
     return rc < 0 || !(r->flags & ROW_HAS_ST) ? rc : ints_skip(in, r->n);
 }
 
@@ -111,8 +120,10 @@ static int index_rows(struct block *b, struct err *e)
         n[i] = rd_varint(&r);
     for (int i = 0; i < 4; i++)
         s[i] = rd_bytes(&r, n[i]);
-    if (r.bad || rd_left(&r) > 0 || b->nrows == 0 || b->nrows > BLOCK_ROWS_MAX)
+    if (r.bad || b->nrows == 0 || b->nrows > BLOCK_ROWS_MAX)
         return err_set(e, ERR_CORRUPT, "bad head of a block");
+    if (hist_dict_read(rd_bytes(&r, rd_left(&r)), &b->arena, &b->layouts, &b->nlayouts) < 0)
+        return err_set(e, ERR_CORRUPT, "bad layouts of histograms in a block");
     if (b->rows_cap < b->nrows) {
         b->rows = x_realloc(b->rows, b->nrows * sizeof *b->rows);
         b->rows_cap = b->nrows;
@@ -143,6 +154,7 @@ int block_read(struct block *b, struct unpacker *u, struct str piece, struct err
     b->nrows = 0;
     buf_reset(&b->head);
     buf_reset(&b->bits);
+    arena_reset(&b->arena);
     if (r.bad)
         return err_set(e, ERR_CORRUPT, "bad length in a block");
     if ((rc = unpack_bytes_from(u, head, &b->head, e)) < 0 ||
@@ -151,16 +163,22 @@ int block_read(struct block *b, struct unpacker *u, struct str piece, struct err
     return rc;
 }
 
-int block_row(const struct block *b, uint32_t i, uint32_t upto, double *v, int64_t *st)
+static struct column_in columns_of(const struct block *b, const struct row *r)
 {
-    const struct row *r = &b->rows[i];
     struct column_in in = b->in;
 
-    assert(i < b->nrows && upto <= r->n);
     in.code += r->code;
     in.num += r->num;
     in.bit += r->bit;
-    struct column_in at_st = in;
+    return in;
+}
+
+int block_row(const struct block *b, uint32_t i, uint32_t upto, double *v, int64_t *st)
+{
+    const struct row *r = &b->rows[i];
+    struct column_in in = columns_of(b, r), at_st = in;
+
+    assert(i < b->nrows && upto <= r->n && !(r->flags & ROW_HAS_HISTS));
     if (values_decode(&in, r->n, upto, v) < 0)
         return ERR_CORRUPT;
     if (!(r->flags & ROW_HAS_ST))
@@ -168,11 +186,27 @@ int block_row(const struct block *b, uint32_t i, uint32_t upto, double *v, int64
     return values_skip(&at_st, r->n) < 0 || ints_decode(&at_st, r->n, upto, st) < 0 ? ERR_CORRUPT : 0;
 }
 
+int block_row_hists(const struct block *b, uint32_t i, uint32_t upto, struct arena *a, double *v, int64_t *st,
+                    const struct histogram **h)
+{
+    const struct row *r = &b->rows[i];
+    struct column_in in = columns_of(b, r), at_st = in;
+
+    assert(i < b->nrows && upto <= r->n && r->flags & ROW_HAS_HISTS);
+    if (hists_decode(&in, r->n, upto, b->layouts, b->nlayouts, a, v, h) < 0)
+        return ERR_CORRUPT;
+    if (!(r->flags & ROW_HAS_ST))
+        return 0;
+    return hists_skip(&at_st, r->n, b->layouts, b->nlayouts) < 0 || ints_decode(&at_st, r->n, upto, st) < 0 ? ERR_CORRUPT
+                                                                                                          : 0;
+}
+
 void block_release(struct block *b)
 {
     free(b->rows);
     buf_release(&b->head);
     buf_release(&b->bits);
+    arena_release(&b->arena);
     *b = (struct block){0};
 }
 

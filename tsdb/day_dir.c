@@ -114,28 +114,6 @@ void dir_drop_slice(struct day_dir *d, uint32_t at)
     memmove(d->slices + at, d->slices + at + 1, (d->nslices - at) * sizeof *d->slices);
 }
 
-struct day_dir *dir_copy(const struct day_dir *d)
-{
-    struct day_dir *c = dir_new();
-
-    c->generation = d->generation;
-    c->next_blob = d->next_blob;
-    c->nseries = d->nseries;
-    c->nsegments = d->nsegments;
-    c->nslices = d->nslices;
-    c->segments = x_alloc((d->nsegments + 1) * sizeof *c->segments);
-    c->slices = x_alloc((d->nslices + 1) * sizeof *c->slices);
-    for (uint32_t i = 0; i < d->nsegments; i++) {
-        c->segments[i] = d->segments[i];
-        atomic_fetch_add(&c->segments[i]->refs, 1);
-    }
-    for (uint32_t i = 0; i < d->nslices; i++) {
-        c->slices[i] = d->slices[i];
-        atomic_fetch_add(&c->slices[i]->refs, 1);
-    }
-    return c;
-}
-
 struct segment *dir_segment_of(const struct day_dir *d, uint32_t sid)
 {
     uint32_t lo = 0, hi = d->nsegments;

@@ -131,6 +131,20 @@ static int verify_times(struct out *o, struct slice *s, const struct slice_dir *
     return rc;
 }
 
+/* Decodes a row; the values and histograms, from a, go to *v and *h (NULL: all floats). */
+static int decode_row(const struct block *b, uint32_t i, struct arena *a, double **v, const struct histogram ***h)
+{
+    const struct row *r = &b->rows[i];
+    int64_t *st = arena_array(a, int64_t, r->n);
+
+    *v = arena_array(a, double, r->n);
+    *h = NULL;
+    if (!(r->flags & ROW_HAS_HISTS))
+        return block_row(b, i, r->n, *v, st);
+    *h = arena_alloc(a, r->n * sizeof **h);
+    return block_row_hists(b, i, r->n, a, *v, st, *h);
+}
+
 static int verify_block(struct out *o, struct slice *s, const struct block *b, const uint32_t *lengths,
                         uint64_t *nsamples, struct err *e)
 {
@@ -140,11 +154,11 @@ static int verify_block(struct out *o, struct slice *s, const struct block *b, c
         if (r->sid >= o->v->dir->nseries || r->column >= s->ncolumns || lengths[r->column] != r->n)
             return err_set(e, ERR_CORRUPT, "row %u: series %u, column %u, %u samples do not fit the day", i, r->sid,
                            r->column, r->n);
-        double *v = x_alloc(r->n * sizeof *v);
-        int64_t *st = x_alloc(r->n * sizeof *st);
-        int rc = block_row(b, i, r->n, v, st);
-        free(v);
-        free(st);
+        const struct histogram **h;
+        struct arena a = {0};
+        double *v;
+        int rc = decode_row(b, i, &a, &v, &h);
+        arena_release(&a);
         if (rc < 0)
             return err_set(e, ERR_CORRUPT, "row %u (series %u) does not decode", i, r->sid);
         *nsamples += r->n;
@@ -233,11 +247,28 @@ static int dump_segment(struct out *o, struct segment *s, struct err *e)
     return 0;
 }
 
+static void put_hist(struct buf *b, const struct histogram *h)
+{
+    char text[NUM_MAX];
+
+    if (hist_stale(h)) {
+        buf_putz(b, "{stale}");
+        return;
+    }
+    buf_printf(b, "{schema %d count ", h->schema);
+    buf_put(b, text, num_fmt_g(h->count, text));
+    buf_putz(b, " sum ");
+    buf_put(b, text, num_fmt_g(h->sum, text));
+    buf_printf(b, " buckets %u}", h->npos + h->nneg + (h->zero_count != 0));
+}
+
 static void dump_series(struct out *o, const struct block *b, uint32_t i, struct err *e)
 {
     const struct row *r = &b->rows[i];
+    const struct histogram **h;
     struct arena a = {0};
     struct labels ls;
+    double *v;
 
     buf_reset(&o->line);
     if (r->sid < o->v->dir->nseries && day_view_labels(o->v, r->sid, &a, &ls, e) == 0)
@@ -245,20 +276,20 @@ static void dump_series(struct out *o, const struct block *b, uint32_t i, struct
     else
         buf_putz(&o->line, "(labels not readable)");
     say(o, "      series %u %s: column %u, %u samples%s, %s", r->sid, buf_z(&o->line), r->column, r->n,
-        r->flags & ROW_HAS_ST ? " with start times" : "", values_kind_name(b->in.code[r->code]));
-    double *v = x_alloc(r->n * sizeof *v);
-    int64_t *st = x_alloc(r->n * sizeof *st);
+        r->flags & ROW_HAS_ST ? " with start times" : "",
+        r->flags & ROW_HAS_HISTS ? "histograms" : values_kind_name(b->in.code[r->code]));
     buf_reset(&o->line);
-    if (block_row(b, i, r->n, v, st) == 0)
+    if (decode_row(b, i, &a, &v, &h) == 0)
         for (uint32_t k = 0; k < r->n && o->line.n < 1200; k++) {
             char text[NUM_MAX];
 
             buf_putc(&o->line, ' ');
-            buf_put(&o->line, text, num_fmt_g(v[k], text));
+            if (h && h[k])
+                put_hist(&o->line, h[k]);
+            else
+                buf_put(&o->line, text, num_fmt_g(v[k], text));
         }
     say(o, "       %s", buf_z(&o->line));
-    free(v);
-    free(st);
     arena_release(&a);
 }
 

@@ -18,7 +18,7 @@
 #define TSDB_DAY_FILE_H
 
 #include "base/base.h"
-#include "tsdb/codec.h"
+#include "tsdb/codec_hist.h"
 #include "tsdb/day.h"
 
 #include <pthread.h>
@@ -214,7 +214,6 @@ struct day_dir {
     struct slice **slices;     /* oldest first */
 };
 struct day_dir *dir_new(void); /* of an empty day */
-struct day_dir *dir_copy(const struct day_dir *d);
 struct day_dir *dir_ref(struct day_dir *d);
 void dir_unref(struct day_dir *d);
 /* Parses the value of "D"; segments and slices that `known` has already are shared. known may be NULL. */
@@ -290,10 +289,12 @@ struct block_writer {
     struct buf sids, meta; /* per row: sid difference; column and length difference, flags */
     uint32_t nrows, first_sid, sid, column, n;
     struct buf head;
+    struct hist_dict layouts;
 };
-enum { ROW_HAS_ST = 1 }; /* flags of a row; the rest is for other kinds of values */
+enum { ROW_HAS_ST = 1, ROW_HAS_HISTS = 2 }; /* flags of a row */
+/* st may be NULL; h too: where h[i] is not, it is the sample. */
 void block_writer_row(struct block_writer *b, uint32_t sid, uint32_t column, const double *v, const int64_t *st,
-                      uint32_t n);
+                      const struct histogram *const *h, uint32_t n);
 size_t block_writer_bytes(const struct block_writer *b);
 /* Appends the finished block to out and empties the writer. */
 void block_writer_finish(struct block_writer *b, struct packer *p, struct buf *out);
@@ -309,10 +310,16 @@ struct block {
     struct row *rows;
     struct buf head, bits;
     struct column_in in; /* all three streams from their beginning */
+    struct hist_layout *layouts;
+    uint32_t nlayouts;
+    struct arena arena; /* of the layouts */
 };
 /* Parses and checks everything but the packed values. */
 int block_read(struct block *b, struct unpacker *u, struct str piece, struct err *e);
 int block_row(const struct block *b, uint32_t i, uint32_t upto, double *v, int64_t *st);
+/* Of a row with ROW_HAS_HISTS: h[k], from a and the block, or NULL and v[k]. */
+int block_row_hists(const struct block *b, uint32_t i, uint32_t upto, struct arena *a, double *v, int64_t *st,
+                    const struct histogram **h);
 void block_release(struct block *b);
 
 struct times_writer {
@@ -416,6 +423,13 @@ int day_write_begin_as(struct partition *p, int level, bool bulk, struct day_wri
  */
 int day_write_next_slice(struct day_writer *w, struct err *e);
 void day_write_place(struct day_writer *w, uint32_t at);
+/*
+ * From now on n slices are written side by side, in the order of their numbers in the directory once the writer commits;
+ * those without a row are left out. day_write_slice: what comes next goes to slice i. Before the first sample.
+ */
+void day_write_slices(struct day_writer *w, uint32_t n);
+void day_write_slice(struct day_writer *w, uint32_t i);
+uint32_t day_write_rows(const struct day_writer *w); /* of the slice at hand, so far */
 int day_write_drop_slice(struct day_writer *w, uint32_t at, struct err *e);
 
 #endif

@@ -18,6 +18,7 @@ enum {
     LEVEL_SEAL = 9,
     MERGE_SMALL = 256, /* a slice with fewer samples a row than this wants company */
     MERGE_RUN_MIN = 6, /* and gets it when so many stand side by side */
+    MERGE_BYTES_MAX = 128 << 20, /* of what is merged at once: one transaction, and LMDB keeps its pages in memory */
     STRIPE_SAMPLES = 480,
 };
 #define HOUR INT64_C(3600000)
@@ -28,8 +29,9 @@ enum {
 struct samples {
     int64_t *t, *st;
     double *v;
+    const struct histogram **h;
     uint32_t n, cap;
-    bool has_st;
+    bool has_st, has_h;
 };
 
 static void samples_release(struct samples *s)
@@ -37,6 +39,7 @@ static void samples_release(struct samples *s)
     free(s->t);
     free(s->st);
     free(s->v);
+    free(s->h);
     *s = (struct samples){0};
 }
 
@@ -48,12 +51,14 @@ static void samples_room(struct samples *s, uint32_t n)
     s->t = x_realloc(s->t, s->cap * sizeof *s->t);
     s->st = x_realloc(s->st, s->cap * sizeof *s->st);
     s->v = x_realloc(s->v, s->cap * sizeof *s->v);
+    s->h = x_realloc(s->h, s->cap * sizeof *s->h);
 }
 
-static void samples_put(struct samples *s, int64_t t, double v, int64_t st)
+static void samples_put(struct samples *s, int64_t t, double v, int64_t st, const struct histogram *h)
 {
     s->t[s->n] = t;
     s->v[s->n] = v;
+    s->h[s->n] = h;
     s->st[s->n++] = st;
 }
 
@@ -65,13 +70,14 @@ static void join(const struct samples *a, const struct day_piece *p, struct samp
     samples_room(out, a->n + p->n);
     out->n = 0;
     out->has_st = a->has_st || p->st;
+    out->has_h = a->has_h || p->h;
     while (i < a->n || k < p->n) {
         if (k == p->n || (i < a->n && a->t[i] <= p->t[k])) {
             k += k < p->n && p->t[k] == a->t[i];
-            samples_put(out, a->t[i], a->v[i], a->st[i]);
+            samples_put(out, a->t[i], a->v[i], a->st[i], a->h[i]);
             i++;
         } else {
-            samples_put(out, p->t[k], p->v[k], p->st ? p->st[k] : 0);
+            samples_put(out, p->t[k], p->v[k], p->st ? p->st[k] : 0, p->h ? p->h[k] : NULL);
             k++;
         }
     }
@@ -104,6 +110,7 @@ static int apply_filter(struct rewrite *r, uint32_t sid, struct err *e)
         if (r->filter->keep(r->filter->arg, &ls, s->t[i])) {
             s->t[kept] = s->t[i];
             s->v[kept] = s->v[i];
+            s->h[kept] = s->h[i];
             s->st[kept++] = s->st[i];
         }
     s->n = kept;
@@ -120,7 +127,7 @@ static int read_series(struct rewrite *r, uint32_t sid, struct err *e)
     if (rc < 0)
         return rc;
     r->a.n = 0;
-    r->a.has_st = false;
+    r->a.has_st = r->a.has_h = false;
     for (uint32_t i = 0; i < n; i++) {
         join(&r->a, &p[i], &r->b);
         struct samples swap = r->a;
@@ -139,7 +146,8 @@ static int copy_series(struct rewrite *r, uint32_t sid, uint32_t to_sid, struct 
         return rc;
     if ((rc = day_write_times(r->writer, r->a.t, r->a.n, &column, e)) < 0)
         return rc;
-    return day_write_series(r->writer, to_sid, column, r->a.v, r->a.has_st ? r->a.st : NULL, r->a.n, e);
+    return day_write_series(r->writer, to_sid, column, r->a.v, r->a.has_st ? r->a.st : NULL, r->a.has_h ? r->a.h : NULL,
+                            r->a.n, e);
 }
 
 static void rewrite_release(struct rewrite *r)
@@ -206,16 +214,21 @@ static int write_stripes(struct rewrite *r, uint32_t first, uint32_t end, const 
 
 static bool is_small(const struct slice *s)
 {
-    return s->nsamples < (uint64_t)s->nrows * MERGE_SMALL;
+    return s->nsamples < (uint64_t)s->nrows * MERGE_SMALL && s->bytes <= MERGE_BYTES_MAX / MERGE_RUN_MIN;
 }
 
-/* The longest run of small neighbours. */
+/* The longest run of small neighbours that may be merged at once. */
 static uint32_t find_small(const struct day_dir *d, uint32_t *first)
 {
     uint32_t best = 0, run = 0;
+    uint64_t bytes = 0;
 
     for (uint32_t i = 0; i < d->nslices; i++) {
-        run = is_small(d->slices[i]) ? run + 1 : 0;
+        bool small = is_small(d->slices[i]);
+        run = small ? run + 1 : 0;
+        bytes = small ? bytes + d->slices[i]->bytes : 0;
+        while (bytes > MERGE_BYTES_MAX)
+            bytes -= d->slices[i + 1 - run--]->bytes;
         if (run > best) {
             best = run;
             *first = i + 1 - run;

@@ -59,6 +59,7 @@ struct day_reader {
     int64_t mint, maxt;
     struct slice_in *slices;
     uint32_t nslices;
+    uint64_t blocks_read;
     struct unpacker *unpacker;
     struct buf copy;
 
@@ -71,7 +72,9 @@ struct day_reader {
     struct day_piece *pieces;
     double *v;
     int64_t *st;
-    size_t v_cap, st_cap;
+    const struct histogram **h;
+    size_t v_cap, st_cap, h_cap;
+    struct arena hists; /* of the series at hand */
     uint64_t *ids;
 };
 
@@ -235,6 +238,7 @@ static int load_block(struct day_reader *r, struct slice_in *in, uint32_t no, st
         return err_set(e, ERR_CORRUPT, "block %u is not the one the directory means", no);
     in->block_no = no;
     in->next_row = 0;
+    r->blocks_read++;
     return 0;
 }
 
@@ -326,38 +330,49 @@ static int find_row(struct day_reader *r, struct slice_in *in, uint32_t sid, str
 
 static int decode(struct day_reader *r, const struct found *f, size_t at, struct err *e)
 {
-    const struct row *row = &f->in->block.rows[f->row];
+    const struct block *b = &f->in->block;
+    const struct row *row = &b->rows[f->row];
     uint32_t n = f->column->to;
+    int64_t *st = row->flags & ROW_HAS_ST ? r->st + at : NULL;
 
-    if (block_row(&f->in->block, f->row, n, r->v + at, row->flags & ROW_HAS_ST ? r->st + at : NULL) < 0) {
+    if ((row->flags & ROW_HAS_HISTS ? block_row_hists(b, f->row, n, &r->hists, r->v + at, st, r->h + at)
+                                    : block_row(b, f->row, n, r->v + at, st)) < 0) {
         err_set(e, ERR_CORRUPT, "block %u: row %u (series %u) does not decode", f->in->block_no, f->row, row->sid);
         return slice_err(f->in->s, e);
     }
     return 0;
 }
 
-/* Room for all values up to the ends of their windows; *any_st: some row has start timestamps. */
-static void make_room(struct day_reader *r, uint32_t nfound, bool *any_st)
+/* Room for all values up to the ends of their windows; *flags: those of all rows. */
+static void make_room(struct day_reader *r, uint32_t nfound, uint32_t *flags)
 {
     size_t n = 0;
 
-    *any_st = false;
+    *flags = 0;
     for (uint32_t i = 0; i < nfound; i++) {
         n += r->found[i].column->to;
-        *any_st |= r->found[i].in->block.rows[r->found[i].row].flags & ROW_HAS_ST;
+        *flags |= r->found[i].in->block.rows[r->found[i].row].flags;
     }
     if (n > r->v_cap) {
         free(r->v);
         r->v_cap = n + n / 2;
         r->v = x_alloc(r->v_cap * sizeof *r->v);
     }
-    if (*any_st && n > r->st_cap) {
+    if (*flags & ROW_HAS_ST && n > r->st_cap) {
         free(r->st);
         r->st_cap = n + n / 2;
         r->st = x_alloc(r->st_cap * sizeof *r->st);
     }
-    if (*any_st)
+    if (*flags & ROW_HAS_ST)
         memset(r->st, 0, n * sizeof *r->st);
+    if (!(*flags & ROW_HAS_HISTS))
+        return;
+    if (n > r->h_cap) {
+        free(r->h);
+        r->h_cap = n + n / 2;
+        r->h = x_alloc(r->h_cap * sizeof *r->h);
+    }
+    memset(r->h, 0, n * sizeof *r->h);
 }
 
 /* One behind the other, and none but the first cut at its front (late rows can reach before the window): so the values
@@ -372,11 +387,11 @@ static bool in_sequence(const struct found *f, uint32_t n)
 
 int day_reader_get(struct day_reader *r, uint32_t sid, const struct day_piece **pieces, uint32_t *n, struct err *e)
 {
-    uint32_t nfound = 0, npieces = 0;
-    bool any_st;
+    uint32_t nfound = 0, npieces = 0, flags;
     size_t at = 0;
     int rc;
 
+    arena_reset(&r->hists);
     if (r->times_bytes > TIMES_BYTES_MAX)
         drop_times(r);
     for (uint32_t i = 0; i < r->nslices; i++) {
@@ -385,7 +400,7 @@ int day_reader_get(struct day_reader *r, uint32_t sid, const struct day_piece **
             return slice_err(r->slices[i].s, e);
         nfound += rc == 0;
     }
-    make_room(r, nfound, &any_st);
+    make_room(r, nfound, &flags);
     bool joined = in_sequence(r->found, nfound);
     for (uint32_t i = 0; i < nfound; i++) {
         const struct cut_column *c = r->found[i].column;
@@ -393,13 +408,20 @@ int day_reader_get(struct day_reader *r, uint32_t sid, const struct day_piece **
         if ((rc = decode(r, &r->found[i], at, e)) < 0)
             return rc;
         if (i == 0 || !joined)
-            r->pieces[npieces++] = (struct day_piece){c->t + c->from, r->v + at + c->from,
-                                                      any_st ? r->st + at + c->from : NULL, c->to - c->from, c->id};
+            r->pieces[npieces++] = (struct day_piece){.t = c->t + c->from,
+                                                      .v = r->v + at + c->from,
+                                                      .st = flags & ROW_HAS_ST ? r->st + at + c->from : NULL,
+                                                      .h = flags & ROW_HAS_HISTS ? r->h + at + c->from : NULL,
+                                                      .n = c->to - c->from,
+                                                      .times_id = c->id};
         at += c->to;
     }
     if (joined && nfound > 1) {
         const struct chain *chain = get_chain(r, nfound);
 
+        if (flags & ROW_HAS_HISTS)
+            for (uint32_t i = 1, k = r->found[0].column->to; i < nfound; k += r->found[i++].column->to)
+                hist_hint_set(r->h[k], r->h[k - 1]);
         r->pieces[0].t = chain->t;
         r->pieces[0].n = chain->n;
         r->pieces[0].times_id = chain->id;
@@ -453,6 +475,13 @@ int day_reader_open_slices(struct day_view *v, int64_t mint, int64_t maxt, uint3
     return 0;
 }
 
+void day_reader_blocks(const struct day_reader *r, uint64_t *read, uint64_t *all)
+{
+    *read += r->blocks_read;
+    for (uint32_t i = 0; i < r->nslices; i++)
+        *all += r->slices[i].dir->nblocks;
+}
+
 void day_reader_close(struct day_reader *r)
 {
     if (!r)
@@ -469,6 +498,8 @@ void day_reader_close(struct day_reader *r)
     free(r->ids);
     free(r->v);
     free(r->st);
+    free(r->h);
+    arena_release(&r->hists);
     buf_release(&r->copy);
     unpacker_free(r->unpacker);
     free(r);

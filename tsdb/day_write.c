@@ -6,6 +6,8 @@
  *   day_write_begin -> day_write_new* -> (day_write_times, day_write_series)* -> day_write_commit | day_write_abort
  *                                             \-> day_write_next_slice ->/         (merge and seal)
  *
+ * Several slices can grow side by side (day_write_slices), each with its own columns and blocks: aggregates.
+ *
  * A bulk writer fills a file that nobody uses yet (seal): it commits along the way so that LMDB need not hold the
  * whole day in dirty pages; its file is thrown away if it dies.
  *
@@ -55,6 +57,8 @@ struct day_writer {
     uint32_t nnew, new_cap, first_new;
 
     struct slice_out out;
+    struct slice_out *others; /* slices that are written at the same time; the place of the current one is empty */
+    uint32_t nslices_out, current;
     uint32_t place; /* where the next slice goes; UINT32_MAX: behind all */
 };
 
@@ -128,6 +132,9 @@ void day_write_abort(struct day_writer *w)
         return;
     txn_end(w->txn);
     slice_out_release(&w->out);
+    for (uint32_t i = 0; i < w->nslices_out; i++)
+        slice_out_release(&w->others[i]);
+    free(w->others);
     index_writer_free(w->index);
     free(w->new_ids);
     packer_free(w->packer);
@@ -301,7 +308,7 @@ int day_write_times(struct day_writer *w, const int64_t *t, uint32_t n, uint32_t
 }
 
 int day_write_series(struct day_writer *w, uint32_t sid, uint32_t column, const double *v, const int64_t *st,
-                     uint32_t n, struct err *e)
+                     const struct histogram *const *h, uint32_t n, struct err *e)
 {
     struct slice_out *o = &w->out;
 
@@ -313,7 +320,7 @@ int day_write_series(struct day_writer *w, uint32_t sid, uint32_t column, const 
     s->nsamples += n;
     s->mint = MIN(s->mint, o->columns[column].mint);
     s->maxt = MAX(s->maxt, o->columns[column].maxt);
-    block_writer_row(&o->block, sid, column, v, st, n);
+    block_writer_row(&o->block, sid, column, v, st, h, n);
     if (o->block.nrows == BLOCK_ROWS_MAX || block_writer_bytes(&o->block) >= BLOCK_RAW_TARGET)
         return finish_block(w, e);
     return 0;
@@ -351,6 +358,27 @@ int day_write_next_slice(struct day_writer *w, struct err *e)
     return finish_slice(w, e);
 }
 
+void day_write_slices(struct day_writer *w, uint32_t n)
+{
+    assert(!w->out.open && !w->others && n > 0);
+    w->others = x_zalloc(n * sizeof *w->others);
+    w->nslices_out = n;
+}
+
+void day_write_slice(struct day_writer *w, uint32_t i)
+{
+    assert(i < w->nslices_out);
+    w->others[w->current] = w->out;
+    w->out = w->others[i];
+    w->others[i] = (struct slice_out){0};
+    w->current = i;
+}
+
+uint32_t day_write_rows(const struct day_writer *w)
+{
+    return w->out.open ? w->out.slice->nrows : 0;
+}
+
 void day_write_place(struct day_writer *w, uint32_t at)
 {
     w->place = at;
@@ -381,8 +409,13 @@ static int put_dir(struct day_writer *w, struct err *e)
 
 int day_write_commit(struct day_writer *w, uint64_t contained, struct err *e)
 {
-    int rc = finish_slice(w, e);
+    int rc = 0;
 
+    for (uint32_t i = 0; rc == 0 && i < MAX(w->nslices_out, 1u); i++) {
+        if (w->nslices_out)
+            day_write_slice(w, i);
+        rc = finish_slice(w, e);
+    }
     if (rc == 0 && w->index)
         rc = finish_index(w, e);
     if (rc == 0)

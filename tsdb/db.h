@@ -16,6 +16,7 @@ struct exemplars;
 struct metadata;
 struct tombstones;
 struct replay;
+struct rollup_seen;
 
 struct tsdb {
     /* Set at new. */
@@ -47,8 +48,13 @@ struct tsdb {
     uint64_t frozen_seq;
     uint32_t slice_tag;
 
+    /* Upkeep thread. */
+    struct rollup_seen *rollups_seen;
+    uint32_t nrollups_seen;
+
     /* Any thread. */
     _Atomic int64_t keep_floor; /* every series with a sample after it is in the head */
+    _Atomic bool unmet;         /* meet.c has work to do */
     _Atomic int64_t disk_maxt;  /* newest time in any partition, about: never too small */
     /* Counts attached partitions, and what it was at the end of the last flush: when equal, the sids kept in series
      * hold. */
@@ -64,6 +70,9 @@ uint32_t tsdb_series_make(struct tsdb *db, struct hash128 id, const struct label
 int tsdb_flush(void *self, uint64_t *contained, struct err *e);
 uint64_t tsdb_head_bytes(void *self);
 uint64_t tsdb_head_rows(void *self, uint64_t *enough);
+
+/* meet.c: asked with each live day until `unmet` is false. Upkeep thread. */
+int tsdb_meet_day(struct tsdb *db, struct partition *p, struct err *e);
 
 /* replay.c */
 void tsdb_replay_file(void *self, uint32_t file);

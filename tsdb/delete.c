@@ -7,6 +7,7 @@
  * (2) It reaches no further than the newest sample known when it was made: what comes after is not deleted.
  */
 #include "tsdb/db.h"
+#include "tsdb/rollup_day.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -333,23 +334,64 @@ const struct day_filter *tombstone_filter(struct tombstone_set *s)
 
 /* --- cleaning ----------------------------------------------------------------------------------- */
 
-/* Does any day still hold something that t hides? Sealed days are rewritten by nobody until they go. */
-static bool still_needed(struct tsdb *db, const struct tombstone *t)
+/* Has one of the series a sample in the window? */
+static int any_sample(struct day_view *v, const roaring_bitmap_t *sids, const struct tombstone *t, bool *out, struct err *e)
 {
-    struct partition_list l;
-    bool needed = false;
+    uint32_t n = (uint32_t)roaring_bitmap_get_cardinality(sids), *list = x_alloc(sizeof *list * (n + 1)), pieces;
+    const struct day_piece *piece;
+    struct day_reader *r;
+    int rc = day_reader_open(v, t->mint, t->maxt, &r, e);
 
-    store_partitions(db->store, TSDB_SIGNAL, t->mint, t->maxt, &l);
-    for (uint32_t i = 0; i < l.n && !needed; i++) {
-        int64_t from, to;
-        needed = !partition_user(l.v[i]) ||
-                 (day_times(partition_user(l.v[i]), &from, &to) && from <= t->maxt && to >= t->mint);
+    if (rc == 0) {
+        roaring_bitmap_to_uint32_array(sids, list);
+        day_view_order(v, list, n);
+        for (uint32_t i = 0; rc == 0 && !*out && i < n; i++) {
+            rc = day_reader_get(r, list[i], &piece, &pieces, e);
+            for (uint32_t k = 0; rc == 0 && k < pieces; k++)
+                *out |= piece[k].n > 0;
+        }
+        day_reader_close(r);
     }
-    partition_list_release(&l);
-    return needed || (atomic_load(&db->head.mint) <= t->maxt && atomic_load(&db->head.maxt) >= t->mint);
+    free(list);
+    return rc;
 }
 
-static int merge_days(struct tsdb *db, struct err *e)
+/* Does the day hold something that t hides? */
+static int day_holds(struct partition *p, const struct tombstone *t, bool *out, struct err *e)
+{
+    roaring_bitmap_t *sids;
+    struct day_view *v;
+    int rc = day_view_open(p, &v, e);
+
+    *out = false;
+    if (rc < 0)
+        return rc;
+    rc = day_view_match(v, t->matchers, t->nmatchers, &sids, e);
+    if (rc == 0) {
+        rc = any_sample(v, sids, t, out, e);
+        roaring_bitmap_free(sids);
+    }
+    day_view_close(v);
+    return rc;
+}
+
+/* A live day is merged without what is deleted, a sealed one written anew; a day that holds nothing of it is left alone. */
+static int clean_day(struct tsdb *db, struct partition *p, struct tombstone_set *gone, struct err *e)
+{
+    bool holds = false, did;
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && !holds && i < gone->n; i++)
+        rc = day_holds(p, gone->v[i], &holds, e);
+    if (rc < 0 || !holds)
+        return rc;
+    if (!partition_sealed(p))
+        return day_merge(p, tombstone_filter(gone), &did, e);
+    rc = store_reseal(db->store, TSDB_SIGNAL, partition_day(p), e);
+    return rc == ERR_AGAIN || rc == ERR_NOT_FOUND ? 0 : rc; /* written or dropped meanwhile: the deletion stays in force */
+}
+
+static int clean_days(struct tsdb *db, struct err *e)
 {
     struct partition_list l;
     int rc = 0;
@@ -358,13 +400,34 @@ static int merge_days(struct tsdb *db, struct err *e)
     for (uint32_t i = 0; rc == 0 && i < l.n; i++) {
         int64_t from = day_start_ms(partition_day(l.v[i]));
         struct tombstone_set *gone = tombstones_in(db->tombstones, from, from + 86400000 - 1);
-        bool did;
-        if (gone && !partition_sealed(l.v[i]))
-            rc = day_merge(l.v[i], tombstone_filter(gone), &did, e);
+        if (gone)
+            rc = clean_day(db, l.v[i], gone, e);
         tombstone_set_unref(gone);
     }
     partition_list_release(&l);
     return rc;
+}
+
+/* Is there still anything in the times of t? Not only what it hides: a row that comes late shall not depend on this cleaning. */
+static bool reaches(struct tsdb *db, const char *signal, const struct tombstone *t)
+{
+    struct partition_list l;
+    bool needed = false;
+
+    store_partitions(db->store, signal, t->mint, t->maxt, &l);
+    for (uint32_t i = 0; i < l.n && !needed; i++) {
+        int64_t from, to;
+        needed = !partition_user(l.v[i]) ||
+                 (day_times(partition_user(l.v[i]), &from, &to) && from <= t->maxt && to >= t->mint);
+    }
+    partition_list_release(&l);
+    return needed;
+}
+
+static bool still_needed(struct tsdb *db, const struct tombstone *t)
+{
+    return reaches(db, TSDB_SIGNAL, t) || reaches(db, ROLLUP_5M_SIGNAL, t) || reaches(db, ROLLUP_1H_SIGNAL, t) ||
+           (atomic_load(&db->head.mint) <= t->maxt && atomic_load(&db->head.maxt) >= t->mint);
 }
 
 int tsdb_clean_tombstones(struct tsdb *db, struct err *e)
@@ -374,7 +437,7 @@ int tsdb_clean_tombstones(struct tsdb *db, struct err *e)
 
     if (atomic_load(&ts->count) == 0)
         return 0;
-    if ((rc = store_flush(db->store, TSDB_SIGNAL, e)) < 0 || (rc = merge_days(db, e)) < 0)
+    if ((rc = store_flush(db->store, TSDB_SIGNAL, e)) < 0 || (rc = clean_days(db, e)) < 0)
         return rc;
     pthread_mutex_lock(&ts->mu);
     for (uint32_t i = 0; rc == 0 && i < ts->n;) {

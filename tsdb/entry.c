@@ -8,8 +8,10 @@
 
 void entry_writer_release(struct entry_writer *w)
 {
-    for (unsigned i = 0; i < SECTIONS; i++)
+    for (unsigned i = 0; i < SECTIONS_MAX; i++)
         buf_release(&w->sec[i]);
+    hist_dict_release(&w->layouts);
+    arena_release(&w->hist_arena);
     free(w->new_pairs);
     free(w->new_names);
     memset(w, 0, sizeof *w);
@@ -22,9 +24,16 @@ void entry_begin(struct entry_writer *w, uint32_t file)
         w->started = true;
         w->gen++;
         w->next_local = w->next_pair = w->next_name = w->next_number = 0;
+        w->stretch = 0;
+        w->stretch_bytes = w->stretch_samples = 0;
+    } else if (w->stretch_bytes >= STRETCH_BYTES && w->stretch_samples >= (uint64_t)w->next_local * STRETCH_SAMPLES) {
+        w->stretch = w->next_number;
+        w->stretch_bytes = w->stretch_samples = 0;
     }
-    for (unsigned i = 0; i < SECTIONS; i++)
+    for (unsigned i = 0; i < SECTIONS_MAX; i++)
         buf_reset(&w->sec[i]);
+    hist_dict_reset(&w->layouts);
+    w->hist_next = 0;
     w->first_local = w->next_local;
     w->mark_pair = w->next_pair;
     w->mark_name = w->next_name;
@@ -172,6 +181,26 @@ void entry_value_odd(struct entry_writer *w, double *last, uint8_t *state, doubl
     *last = v;
 }
 
+void entry_hist(struct entry_writer *w, const struct histogram *h)
+{
+    struct buf *b = &w->sec[SEC_HISTS];
+    struct hist_layout l = {0};
+    uint8_t *p;
+
+    arena_reset(&w->hist_arena);
+    buf_put_varint(b, w->nsamples - w->hist_next);
+    if (hist_stale(h)) {
+        buf_put_varint(b, 0);
+    } else {
+        hist_layout_of(h, &w->hist_arena, &l);
+        buf_put_varint(b, (uint64_t)hist_dict_put(&w->layouts, &l) + 1);
+    }
+    p = (uint8_t *)buf_reserve(b, hist_put_max(hist_layout_cells(&l)));
+    b->n += (size_t)(hist_put(p, &l, h, NULL, arena_alloc(&w->hist_arena, hist_layout_cells(&l) * sizeof(double))) - p);
+    w->sec[SEC_SAME].p[w->nsamples / 8] |= (char)(1u << w->nsamples % 8);
+    w->hist_next = ++w->nsamples;
+}
+
 static void end_st(struct entry_writer *w)
 {
     if (!w->st_run)
@@ -222,7 +251,11 @@ bool entry_empty(const struct entry_writer *w)
 
 void entry_finish(struct entry_writer *w, struct buf *out)
 {
-    size_t total = 80 + SECTIONS * VARINT_MAX;
+    struct buf *hists = &w->sec[SEC_HISTS];
+    unsigned nsec = hists->n ? SECTIONS_MAX : SECTIONS;
+    size_t total = 80 + SECTIONS_MAX * VARINT_MAX + VARINT_MAX + w->layouts.bytes.n;
+    uint8_t layouts[VARINT_MAX];
+    size_t nlayouts = (size_t)(put_varint(layouts, w->layouts.bytes.n) - layouts);
 
     end_ids(w);
     end_times(w);
@@ -230,20 +263,30 @@ void entry_finish(struct entry_writer *w, struct buf *out)
     w->sec[SEC_SAME].n = (w->nsamples + 7) / 8;
     if (!w->any_st)
         buf_reset(&w->sec[SEC_ST]);
-    for (unsigned i = 0; i < SECTIONS; i++)
+    for (unsigned i = 0; i < nsec; i++)
         total += w->sec[i].n;
     buf_reserve(out, total);
     buf_putc(out, ENTRY_VERSION);
-    buf_putc(out, w->any_st ? ENTRY_ST : 0);
+    buf_putc(out, (char)((w->any_st ? ENTRY_ST : 0) | (hists->n ? ENTRY_HISTS : 0) | ENTRY_MARKS));
     buf_put_varint(out, w->next_number++);
     buf_put_varint(out, w->first_local);
     buf_put_varint(out, w->ndefs);
     buf_put_varint(out, w->nrows);
     buf_put_varint(out, w->nsamples);
-    for (unsigned i = 0; i < SECTIONS; i++)
-        buf_put_varint(out, w->sec[i].n);
-    for (unsigned i = 0; i < SECTIONS; i++)
+    buf_put_varint(out, w->mark_pair);
+    buf_put_varint(out, w->mark_name);
+    buf_put_varint(out, w->stretch);
+    for (unsigned i = 0; i < nsec; i++)
+        buf_put_varint(out, w->sec[i].n + (i == SEC_HISTS ? nlayouts + w->layouts.bytes.n : 0));
+    for (unsigned i = 0; i < nsec; i++) {
+        if (i == SEC_HISTS) {
+            buf_put(out, layouts, nlayouts);
+            buf_puts(out, buf_str(&w->layouts.bytes));
+        }
         buf_put(out, w->sec[i].p, w->sec[i].n);
+    }
+    w->stretch_bytes += out->n;
+    w->stretch_samples += w->nsamples;
 }
 
 void entry_undo(struct entry_writer *w)

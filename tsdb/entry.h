@@ -2,7 +2,7 @@
  * entry.h - what the metrics write to the journal: one entry a batch, in columns.
  *
  *     version 1 | flags | varint: number of the entry in its file, first local id of a definition, definitions, rows,
- * samples | varint length of each section | defs | ids | times | same | values | st | exemplars | metadata
+ * samples | with ENTRY_MARKS varint: pairs and names the file defined before, first entry of the stretch | varint length of each section | defs | ids | times | same | values | st | exemplars | metadata
  *
  *   defs       each: varint n pairs, ceil(n/8) bytes of "as in the definition before", then for each other pair
  *              varint k+1 (pair k of this file) or 0, name, value; a name is varint k+1, or 0 and text; a text is
@@ -12,18 +12,23 @@
  * vals.h st         runs: zigzag(st - st before), varint samples. Present with ENTRY_ST exemplars  each: varint local
  * id, zigzag t, 8 bytes value, varint n, n times name text, value text metadata   each: type byte, texts family, help,
  * unit
+ *   hists      varint n, n bytes of layouts, then each sample that is a histogram: varint samples between it and the one
+ * before, varint layout+1 (0: a staleness marker), sample as in hist.h. Its bit in `same` is set. Present with ENTRY_HISTS
  *
- * Ids of series, pairs and names are given from 0 in each journal file, so a file replays by itself. Since an entry
- * leans on those before it in its file, one that is missing or bad makes the rest of the file unreadable: better lost
- * than wrong.
+ * Ids of series, pairs and names are given from 0 in each journal file, so a file replays by itself. An entry leans on those
+ * before it in its file: on their definitions, and on the last value of each series. A value begins anew (from +0.0) with the
+ * series' first sample of each stretch of the file. So behind an entry that is missing or bad is lost: what the series have
+ * whose definition was in it, to the end of the file; and what those before it have, to the end of the stretch. Better lost
+ * than wrong; the rest is read.
  */
 #ifndef TSDB_ENTRY_H
 #define TSDB_ENTRY_H
 
+#include "tsdb/hist.h"
 #include "tsdb/symbols.h"
 #include "tsdb/tsdb.h"
 
-enum { ENTRY_VERSION = 1, ENTRY_ST = 1, ENTRY_SAMPLES_MAX = 1 << 24, ENTRY_LABELS_MAX = 1 << 12 };
+enum { ENTRY_VERSION = 1, ENTRY_ST = 1, ENTRY_HISTS = 2, ENTRY_MARKS = 4, ENTRY_SAMPLES_MAX = 1 << 24, ENTRY_LABELS_MAX = 1 << 12 };
 
 enum entry_section {
     SEC_DEFS,
@@ -34,8 +39,13 @@ enum entry_section {
     SEC_ST,
     SEC_EXEMPLARS,
     SEC_METADATA,
-    SECTIONS
+    SECTIONS,
+    SEC_HISTS = SECTIONS, /* only with ENTRY_HISTS */
+    SECTIONS_MAX
 };
+
+/* A stretch has at least so many bytes, and so many samples of each series: then beginning anew costs next to nothing. */
+enum { STRETCH_BYTES = 4 << 20, STRETCH_SAMPLES = 32 };
 
 /* --- writing: one at a time, under writer_mu ------------------------------------------------------ */
 
@@ -45,8 +55,13 @@ struct entry_writer {
     uint32_t file, gen;
     bool started;
     uint32_t next_local, next_pair, next_name, next_number;
+    uint32_t stretch;                        /* the number of its first entry */
+    uint64_t stretch_bytes, stretch_samples; /* written in it */
     /* Of the entry. */
-    struct buf sec[SECTIONS];
+    struct buf sec[SECTIONS_MAX];
+    struct hist_dict layouts;
+    struct arena hist_arena;
+    uint32_t hist_next; /* the sample behind the last histogram */
     uint32_t first_local, ndefs, nrows, nsamples;
     const uint32_t *prev_pairs;
     uint32_t prev_npairs;
@@ -81,6 +96,8 @@ static inline void entry_value(struct entry_writer *w, double *last, uint8_t *st
         entry_value_odd(w, last, state, v);
     w->nsamples++;
 }
+/* Instead of a value: h, which passed hist_check. */
+void entry_hist(struct entry_writer *w, const struct histogram *h);
 void entry_st(struct entry_writer *w, int64_t st); /* once a sample, or never */
 void entry_exemplar(struct entry_writer *w, uint32_t local, const struct tsdb_exemplar *x);
 void entry_metadata(struct entry_writer *w, const struct tsdb_metadata *m);
@@ -97,28 +114,39 @@ void entry_undo(struct entry_writer *w);
 
 struct entry_rows {
     uint32_t nrows, nsamples;
-    const uint32_t *refs; /* as the sink returned them; the samples of a row follow those of the row before */
+    uint32_t *series; /* numbers; the samples of a row follow those of the row before. The sink may write here */
     const uint32_t *counts;
     const int64_t *t;
     const double *v;
-    const int64_t *st; /* or NULL */
+    const int64_t *st;                /* or NULL */
+    const struct histogram *const *h; /* beside v, which then is the mark; or NULL */
 };
 
-/* Who takes what a reader finds. Names, pairs and series get ids of the sink's own. */
+/*
+ * Who takes what a reader finds. Names and pairs get ids of the sink's own; series are numbered as they come, from 0 and on
+ * through all files: one that two files define has two numbers. One whose definition is lost has no pairs, and no rows.
+ */
 struct entry_sink {
     uint32_t (*name)(void *arg, struct str text);
     uint32_t (*pair)(void *arg, uint32_t name, struct str value);
-    uint32_t (*series)(void *arg, const uint32_t *pairs, uint32_t npairs);
+    void (*series)(void *arg, const uint32_t *pairs, uint32_t npairs);
     void (*rows)(void *arg, const struct entry_rows *r);
-    void (*exemplar)(void *arg, uint32_t ref, const struct tsdb_exemplar *x);
+    void (*exemplar)(void *arg, uint32_t series, const struct tsdb_exemplar *x);
     void (*metadata)(void *arg, const struct tsdb_metadata *m);
     void *arg;
 };
 
 struct entry_local {
-    uint32_t ref;
-    uint8_t state;
     double v;
+    uint32_t stretch; /* v is of */
+    uint8_t state;
+    bool lost; /* nobody knows what it is */
+};
+
+/* What could not be read behind entries that were missing or bad, since the reader began. */
+struct entry_losses {
+    uint64_t entries, series, samples;
+    uint32_t some[3], nsome; /* numbers of series that lost samples */
 };
 
 struct entry_reader {
@@ -126,18 +154,23 @@ struct entry_reader {
     /* Of the file. */
     struct entry_local *locals;
     uint32_t nlocals, locals_cap;
+    uint32_t first; /* the number of local 0 */
     uint32_t *pairs, npairs, pairs_cap;
     uint32_t *names, nnames, names_cap;
     uint32_t next_number;
+    uint32_t stretch;
+    /* Behind a gap: locals below `sure_from` are not sure before a stretch that begins behind `unsure`, the last one missing. */
+    uint32_t sure_from, unsure;
+    struct entry_losses losses;
     bool broken;
-    struct arena arena; /* of the entry */
 };
 
 void entry_reader_init(struct entry_reader *r, const struct entry_sink *sink);
 void entry_reader_release(struct entry_reader *r);
 /* A new journal file: its definitions begin anew. */
 void entry_reader_file(struct entry_reader *r);
-/* Decodes one entry into the sink. ERR_CORRUPT: nothing of its rows was given to the sink. */
-int entry_read(struct entry_reader *r, struct str bytes, struct err *e);
+/* Decodes one entry into the sink; its rows lie in a. ERR_CORRUPT: nothing of its rows was given to the sink. What entries
+ * before it took with them is counted in losses. */
+int entry_read(struct entry_reader *r, struct str bytes, struct arena *a, struct err *e);
 
 #endif

@@ -104,9 +104,3 @@ void epoch_reclaim(struct epoch *e)
         free(list);
     }
 }
-
-void epoch_free(void *arg, void *p)
-{
-    (void)arg;
-    free(p);
-}

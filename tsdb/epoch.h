@@ -35,7 +35,5 @@ bool epoch_passed(struct epoch *e, uint64_t line);
 /* p is out of reach for readers who enter from now on: fn(arg, p) once nobody else is left. Run by epoch_reclaim. */
 void epoch_retire(struct epoch *e, void (*fn)(void *arg, void *p), void *arg, void *p);
 void epoch_reclaim(struct epoch *e);
-/* For epoch_retire: free(p). */
-void epoch_free(void *arg, void *p);
 
 #endif

@@ -275,7 +275,7 @@ static int write_samples(struct writing *wr, struct err *e)
             !head_read(&wr->reader, s, wr->dropped, wr->gen->number, wr->mint, wr->maxt, &p))
             continue;
         rc = write_times(wr, &p, &column, e);
-        if (rc < 0 || (rc = day_write_series(wr->w, sid, column, p.v, p.st, p.n, e)) < 0)
+        if (rc < 0 || (rc = day_write_series(wr->w, sid, column, p.v, p.st, p.h, p.n, e)) < 0)
             return rc;
     }
     return 0;
@@ -459,9 +459,9 @@ static void let_go(struct tsdb *db)
 /* Waits a little for readers that need the old gen; whoever is still there then is waited for by the next flush. */
 static void reclaim(struct tsdb *db)
 {
-    for (int ms = 0; ms < RECLAIM_WAIT_MS && db->head.gens != db->head.open; ms += 2) {
+    for (int ms = 0; ms < RECLAIM_WAIT_MS && db->head.gens != db->head.appender.open; ms += 2) {
         head_reclaim(&db->head);
-        if (db->head.gens != db->head.open)
+        if (db->head.gens != db->head.appender.open)
             usleep(2000);
     }
 }

@@ -25,10 +25,8 @@ void head_init(struct head *h)
     h->slot_mask = SLOTS_MIN - 1;
     h->blocks = huge_new(sizeof *h->blocks * HEAD_BLOCKS_MAX, false);
     h->block_infos = huge_new(sizeof(struct head_block *) * HEAD_BLOCKS_MAX, false);
-    h->open = h->gens = x_zalloc(sizeof *h->open);
-    h->open->number = 1;
-    h->open->mint = INT64_MAX;
-    h->open->maxt = INT64_MIN;
+    h->gens = gen_new(1);
+    h->appender = (struct appender){.head = h, .open = h->gens};
     h->mint = INT64_MAX;
     h->maxt = INT64_MIN;
 }
@@ -52,9 +50,11 @@ void head_release(struct head *h)
     for (uint32_t i = 0; (uint64_t)i * HEAD_BLOCK < h->nrefs; i++)
         if (atomic_load(&h->blocks[i]))
             free_block(h->block_infos[i], atomic_load(&h->blocks[i]));
+    huge_free(atomic_load(&h->spare), HUGE_PAGE);
     huge_free(h->blocks, sizeof *h->blocks * HEAD_BLOCKS_MAX);
     huge_free(h->block_infos, sizeof(struct head_block *) * HEAD_BLOCKS_MAX);
     huge_free(h->slots, sizeof *h->slots * ((size_t)h->slot_mask + 1));
+    arena_release(&h->appender.hists);
     free(h->aliases);
     free(h->dying);
     symbols_release(&h->symbols);
@@ -163,6 +163,27 @@ static void count_index_bytes(struct head *h)
                           memory_order_relaxed);
 }
 
+void head_make_spare(struct head *h)
+{
+    struct series *b, *none = NULL;
+
+    if (atomic_load_explicit(&h->spare, memory_order_relaxed))
+        return;
+    b = huge_new(HUGE_PAGE, true);
+    for (size_t i = 0; i < HUGE_PAGE; i += 4096)
+        ((volatile char *)b)[i] = 0;
+    if (!atomic_compare_exchange_strong(&h->spare, &none, b))
+        huge_free(b, HUGE_PAGE);
+}
+
+/* The first block is not made huge: a small instance has only a part of it. */
+static struct series *new_block(struct head *h)
+{
+    struct series *b = atomic_exchange(&h->spare, NULL);
+
+    return b ? b : huge_new(HUGE_PAGE, h->nrefs > 0);
+}
+
 uint32_t head_add(struct head *h, struct hash128 id, const uint32_t *pairs, uint32_t npairs)
 {
     uint32_t ref = h->nrefs, *copy;
@@ -172,8 +193,7 @@ uint32_t head_add(struct head *h, struct hash128 id, const uint32_t *pairs, uint
     assert(ref / HEAD_BLOCK < HEAD_BLOCKS_MAX && npairs <= UINT16_MAX);
     if (ref % HEAD_BLOCK == 0) {
         h->block_infos[ref / HEAD_BLOCK] = x_zalloc(sizeof *b);
-        /* The first block is not made huge: a small instance has only a part of it. */
-        atomic_store_explicit(&h->blocks[ref / HEAD_BLOCK], huge_new(HUGE_PAGE, ref > 0), memory_order_release);
+        atomic_store_explicit(&h->blocks[ref / HEAD_BLOCK], new_block(h), memory_order_release);
     }
     b = h->block_infos[ref / HEAD_BLOCK];
     s = head_series(h, ref);
@@ -198,6 +218,25 @@ uint32_t head_add(struct head *h, struct hash128 id, const uint32_t *pairs, uint
     if (ref % 64 == 0)
         count_index_bytes(h);
     return ref;
+}
+
+void head_meet(struct head *h, uint32_t n, const struct hash128 *ids, const uint32_t *pairs, const uint32_t *npairs,
+               uint32_t *refs)
+{
+    enum { AHEAD = 16, NEAR = 8 };
+
+    for (uint32_t i = 0; i < MIN(n, (uint32_t)AHEAD); i++)
+        head_prefetch_key(h, ids[i]);
+    for (uint32_t i = 0; i < n; pairs += npairs[i++]) {
+        uint32_t guess = i + NEAR < n ? head_guess(h, ids[i + NEAR]) : HEAD_NO_REF;
+        if (guess != HEAD_NO_REF)
+            __builtin_prefetch(head_series(h, guess));
+        if (i + AHEAD < n)
+            head_prefetch_key(h, ids[i + AHEAD]);
+        refs[i] = npairs[i] ? head_find(h, ids[i]) : HEAD_NO_REF;
+        if (refs[i] == HEAD_NO_REF && npairs[i])
+            refs[i] = head_add(h, ids[i], pairs, npairs[i]);
+    }
 }
 
 void head_labels(const struct head *h, const struct series *s, struct arena *a, struct labels *out)

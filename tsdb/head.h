@@ -22,6 +22,7 @@
 #define TSDB_HEAD_H
 
 #include "tsdb/epoch.h"
+#include "tsdb/hist.h"
 #include "tsdb/huge.h"
 #include "tsdb/symbols.h"
 #include "tsdb/vals.h"
@@ -56,7 +57,8 @@ struct chunk {
     uint16_t encoded; /* applier: samples that are in bytes */
     uint8_t state;    /* applier: vals.h */
     uint8_t scale;    /* of the first value */
-    bool has_st;      /* the first 8 bytes of data are the start timestamp of all its samples */
+    bool has_st : 1;    /* the first 8 bytes of data are the start timestamp of all its samples */
+    bool has_hists : 1; /* its samples are histograms: samples_hist.c */
     uint8_t data[];
 };
 _Static_assert(offsetof(struct chunk, data) == CHUNK_HEADER, "a chunk's sizes are powers of two");
@@ -65,6 +67,7 @@ struct late_row {
     int64_t t;
     double v;
     int64_t st;
+    const uint8_t *h; /* a histogram: late_hist; v is its mark */
 };
 struct late {
     _Atomic(struct late *) prev;
@@ -74,7 +77,7 @@ struct late {
     struct late_row rows[];
 };
 
-enum { SERIES_LIVE = 1, SERIES_ST = 2 /* some sample had a start timestamp */ };
+enum { SERIES_LIVE = 1, SERIES_ST = 2 /* some sample had a start timestamp */, SERIES_HISTS = 4 /* was a histogram */ };
 
 struct series {
     /* Line 1. Written by the writer; id, pairs and npairs are set before the ref is shown to anyone. */
@@ -86,7 +89,8 @@ struct series {
     uint8_t estate;       /* vals.h */
     _Atomic uint8_t flags;
     uint16_t npairs;
-    uint32_t batch; /* the last batch that touched it */
+    uint32_t batch;   /* the last batch that touched it */
+    uint32_t stretch; /* of the file, that ev is of */
 
     /* Line 2. Written by the applier; read by readers. seq is odd while t and v change. */
     _Atomic uint64_t last_t; /* int64_t bits */
@@ -142,6 +146,15 @@ struct hint {
     uint32_t at;
 };
 
+/* Where samples are appended: the gen they go to, and the columns met last. */
+struct appender {
+    struct head *head;
+    struct gen *open;
+    struct hint hints[HINTS];
+    struct hint hint;   /* of the series before */
+    struct arena hists; /* of the histogram at hand */
+};
+
 struct head {
     struct epoch epoch;
 
@@ -163,17 +176,16 @@ struct head {
     /* Appear with release and stay until all of their series are gone. */
     _Atomic(struct series *) *blocks;
     struct head_block **block_infos; /* index_lock, exclusive */
+    _Atomic(struct series *) spare;  /* the next block, or NULL: see head_make_spare */
 
     /* apply_mu */
     pthread_mutex_t apply_mu;
-    struct gen *gens; /* oldest first; the last is open */
-    struct gen *open;
-    struct hint hints[HINTS];
-    struct hint hint; /* of the series before */
-    uint32_t ncolumns;
+    struct gen *gens; /* oldest first; the last is the appender's */
+    struct appender appender;
 
     /* Any thread. */
     _Atomic uint32_t dropped; /* gens up to this are in partitions */
+    _Atomic uint32_t ncolumns;
     _Atomic uint64_t nlive, created, removed, index_bytes;
     _Atomic uint64_t open_bytes, frozen_bytes; /* of arenas that a flush would free */
     _Atomic int64_t mint, maxt;                /* of all samples in memory; mint > maxt when none */
@@ -218,6 +230,14 @@ void head_add_alias(struct head *h, struct hash128 key, uint32_t ref);
 /* A new series. Exclusive index_lock held. Pair ids in label order are copied. */
 uint32_t head_add(struct head *h, struct hash128 id, const uint32_t *pairs, uint32_t npairs);
 /*
+ * Many at once, where the cache would miss on each: the refs of n series with these identities, made when unknown. Their pair
+ * ids stand one series behind the other; one without pairs is none and gets HEAD_NO_REF. As head_add.
+ */
+void head_meet(struct head *h, uint32_t n, const struct hash128 *ids, const uint32_t *pairs, const uint32_t *npairs,
+               uint32_t *refs);
+/* Makes the next block of series beforehand: what costs is that its memory is new. Any thread. */
+void head_make_spare(struct head *h);
+/*
  * Removes the series for which idle(arg, ref, s), which is asked under writer_mu and apply_mu. Takes the locks itself;
  * returns how many went.
  */
@@ -250,9 +270,23 @@ static inline void head_prefetch_tail(const struct series *s)
         __builtin_prefetch(c->data + (atomic_load_explicit(&c->pub, memory_order_relaxed) & 0xffff), 1);
 }
 /* Appends a sample in journal order. A time that is there already is left as it is. st 0: none. */
-void head_append(struct head *h, struct series *s, int64_t t, double v, int64_t st);
-/* Remembers a sample that is on disk already as the newest, without storing it (replay). */
-void head_touch(struct head *h, struct series *s, int64_t t, double v);
+void appender_append(struct appender *a, struct series *s, int64_t t, double v, int64_t st);
+static inline void head_append(struct head *h, struct series *s, int64_t t, double v, int64_t st)
+{
+    appender_append(&h->appender, s, t, v, st);
+}
+/* The same for a histogram that passed hist_check; mark is hist_mark's, which stands for it as the newest value. */
+void appender_append_hist(struct appender *a, struct series *s, int64_t t, const struct histogram *h, double mark, int64_t st);
+/*
+ * A second thread appends at the same time, to series the others leave alone: with an appender of its own, whose gen is part
+ * of the head's open one when it is released. No cut meanwhile. Release takes the half-built; under apply_mu.
+ */
+void appender_init(struct appender *a, struct head *h);
+void appender_release(struct appender *a);
+/* Remembers a sample that is on disk already as the newest, without storing it (replay). Of a histogram, v is the mark, and
+ * the caller sets SERIES_HISTS. */
+void head_touch(struct series *s, int64_t t, double v);
+struct gen *gen_new(uint32_t number);
 void gen_free(struct gen *g);
 /* Begins a new gen and returns the one that was open, frozen: the flush owns writing it. NULL when it is empty (unless
  * asked for). */
@@ -310,11 +344,15 @@ static inline int64_t chunk_st(const struct chunk *c)
 }
 /* The first n values of the chunk. */
 void chunk_values(const struct chunk_view *v, uint32_t n, double *out);
+/* The first n samples of a chunk that has_hists, from a; their hints are those they came with. */
+void chunk_hists(const struct chunk_view *v, uint32_t n, struct arena *a, const struct histogram **out);
+/* The histogram of a row that is one. */
+struct histogram *late_hist(const struct late_row *row, struct arena *a);
 /* Index of the first t[i] >= at. */
 uint32_t times_lower(const int64_t *t, uint32_t n, int64_t at);
 
 enum head_found { HEAD_ABSENT, HEAD_EQUAL, HEAD_OTHER };
-/* Whether the head holds a sample of s at t, and whether it has the same bits. Under apply_mu or in the epoch. */
+/* Whether the head holds a sample of s at t, and whether it has the same bits (a histogram: mark). Under apply_mu or in the epoch. */
 enum head_found head_lookup(const struct series *s, uint32_t dropped, int64_t t, double v);
 
 /* Checks the structure; asserts. For tests. */

@@ -17,6 +17,9 @@ void head_reader_release(struct head_reader *r)
     free(r->merged_v);
     free(r->merged_t);
     free(r->merged_st);
+    free(r->h);
+    free(r->merged_h);
+    arena_release(&r->hists);
     memset(r, 0, sizeof *r);
 }
 
@@ -57,17 +60,39 @@ static void reserve(struct head_reader *r, uint32_t n)
     r->st = x_realloc(r->st, sizeof *r->st * r->cap);
 }
 
+static void reserve_hists(const struct histogram ***h, uint32_t *cap, uint32_t n)
+{
+    if (n > *cap) {
+        *cap = MAX(n, *cap * 2);
+        *h = x_realloc(*h, sizeof **h * *cap);
+    }
+    memset(*h, 0, sizeof **h * n);
+}
+
+/* What the histograms among all samples of the views are. */
+static void decode_hists(struct head_reader *r, uint32_t nviews, struct head_piece *out)
+{
+    reserve_hists(&r->h, &r->h_cap, out->n);
+    out->h = r->h;
+    for (uint32_t i = nviews, at = 0; i-- > 0; at += r->views[i].n)
+        if (r->views[i].c->has_hists)
+            chunk_hists(&r->views[i], r->views[i].n, &r->hists, r->h + at);
+    for (uint32_t i = 0; i < out->n; i++)
+        hist_hint_set(r->h[i], i ? r->h[i - 1] : NULL);
+}
+
 /* All in-order samples of the views, oldest first; the window is cut afterwards. */
 static void decode(struct head_reader *r, uint32_t nviews, struct head_piece *out)
 {
     const struct chunk_view *newest = &r->views[0], *oldest = &r->views[nviews - 1];
-    bool one_run = true, any_st = false;
+    bool one_run = true, any_st = false, any_hists = false;
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < nviews; i++) {
         const struct chunk_view *w = &r->views[i];
         n += w->n;
         any_st |= w->c->has_st;
+        any_hists |= w->c->has_hists;
         if (i + 1 < nviews) {
             const struct chunk_view *older = w + 1;
             one_run &= older->column == w->column && older->c->start + older->n == w->c->start;
@@ -85,12 +110,17 @@ static void decode(struct head_reader *r, uint32_t nviews, struct head_piece *ou
     }
     for (uint32_t i = nviews, at = 0; i-- > 0; at += r->views[i].n) {
         const struct chunk_view *w = &r->views[i];
-        chunk_values(w, w->n, r->v + at);
+        if (w->c->has_hists)
+            memset(r->v + at, 0, sizeof *r->v * w->n);
+        else
+            chunk_values(w, w->n, r->v + at);
         if (!one_run)
             memcpy(r->t + at, w->t, sizeof *r->t * w->n);
         for (uint32_t k = 0; any_st && k < w->n; k++)
             r->st[at + k] = chunk_st(w->c);
     }
+    if (any_hists)
+        decode_hists(r, nviews, out);
 }
 
 static void cut(struct head_piece *p, int64_t mint, int64_t maxt)
@@ -104,6 +134,7 @@ static void cut(struct head_piece *p, int64_t mint, int64_t maxt)
         p->t += lo;
         p->v += lo;
         p->st += p->st ? lo : 0;
+        p->h += p->h ? lo : 0;
         p->start += lo;
     }
     p->n = hi > lo ? hi - lo : 0;
@@ -141,9 +172,30 @@ static uint32_t collect_late(struct head_reader *r, const struct series *s, uint
     return kept;
 }
 
+/* The histograms of the merged samples; their neighbours are others now. */
+static void merge_late_hists(struct head_reader *r, const struct head_piece *p, uint32_t nlate, uint32_t n)
+{
+    uint32_t i = 0, k = 0;
+
+    reserve_hists(&r->merged_h, &r->merged_h_cap, n);
+    for (uint32_t m = 0; m < n; m++) {
+        bool late = k < nlate && r->late[k].t == r->merged_t[m] && !(i < p->n && p->t[i] == r->merged_t[m]);
+        const struct histogram *h = late            ? late_hist(&r->late[k], &r->hists)
+                                    : p->h && p->n ? p->h[i]
+                                                    : NULL;
+
+        i += !late;
+        while (k < nlate && r->late[k].t <= r->merged_t[m])
+            k++;
+        r->merged_h[m] = h;
+        hist_hint_set(h, m ? r->merged_h[m - 1] : NULL);
+    }
+}
+
 static void merge_late(struct head_reader *r, uint32_t nlate, struct head_piece *p)
 {
     uint32_t i = 0, k = 0, n = 0;
+    bool any_hists = p->h != NULL;
 
     if (p->n + nlate > r->merged_cap) {
         r->merged_cap = MAX(p->n + nlate, r->merged_cap * 2);
@@ -162,9 +214,19 @@ static void merge_late(struct head_reader *r, uint32_t nlate, struct head_piece 
         n++;
     }
     bool any_st = p->st != NULL;
-    for (k = 0; k < nlate; k++)
+    for (k = 0; k < nlate; k++) {
         any_st |= r->late[k].st != 0;
-    *p = (struct head_piece){.t = r->merged_t, .v = r->merged_v, .st = any_st ? r->merged_st : NULL, .n = n};
+        any_hists |= r->late[k].h != NULL;
+    }
+    if (any_hists)
+        merge_late_hists(r, p, nlate, n);
+    for (k = 0; any_hists && k < n; k++)
+        r->merged_v[k] = r->merged_h[k] ? 0 : r->merged_v[k];
+    *p = (struct head_piece){.t = r->merged_t,
+                             .v = r->merged_v,
+                             .st = any_st ? r->merged_st : NULL,
+                             .h = any_hists ? r->merged_h : NULL,
+                             .n = n};
 }
 
 bool head_read(struct head_reader *r, const struct series *s, uint32_t dropped, uint32_t upto, int64_t mint,
@@ -173,6 +235,7 @@ bool head_read(struct head_reader *r, const struct series *s, uint32_t dropped, 
     uint32_t nviews = collect(r, s, dropped, upto, mint, maxt), nlate = 0;
 
     *out = (struct head_piece){0};
+    arena_reset(&r->hists);
     if (nviews) {
         decode(r, nviews, out);
         cut(out, mint, maxt);
@@ -185,7 +248,7 @@ bool head_read(struct head_reader *r, const struct series *s, uint32_t dropped, 
 }
 
 bool head_read_newest(struct head_reader *r, const struct series *s, uint32_t dropped, int64_t mint, int64_t maxt,
-                      int64_t *t, double *v, int64_t *st)
+                      int64_t *t, double *v, int64_t *st, const struct histogram **h)
 {
     struct head_piece p;
 
@@ -204,6 +267,7 @@ bool head_read_newest(struct head_reader *r, const struct series *s, uint32_t dr
     *t = p.t[p.n - 1];
     *v = p.v[p.n - 1];
     *st = p.st ? p.st[p.n - 1] : 0;
+    *h = p.h ? p.h[p.n - 1] : NULL;
     return true;
 }
 

@@ -16,13 +16,17 @@ struct head_reader {
     double *merged_v;
     int64_t *merged_t, *merged_st;
     uint32_t merged_cap;
+    const struct histogram **h, **merged_h;
+    uint32_t h_cap, merged_h_cap;
+    struct arena hists; /* of the series at hand */
 };
 void head_reader_release(struct head_reader *r);
 
 struct head_piece {
     const int64_t *t;
     const double *v;
-    const int64_t *st; /* or NULL */
+    const int64_t *st;                /* or NULL */
+    const struct histogram *const *h; /* beside v, or NULL */
     uint32_t n;
     /* When t lies in a shared column: its number (never 0) and our first place in it. Else 0. */
     uint32_t column, start;
@@ -37,7 +41,7 @@ bool head_read(struct head_reader *r, const struct series *s, uint32_t dropped, 
                int64_t maxt, struct head_piece *out);
 /* The newest one; what series_last cannot tell: the newest at or before maxt. */
 bool head_read_newest(struct head_reader *r, const struct series *s, uint32_t dropped, int64_t mint, int64_t maxt,
-                      int64_t *t, double *v, int64_t *st);
+                      int64_t *t, double *v, int64_t *st, const struct histogram **h);
 /* About: has the head a sample of s in [mint, maxt]? */
 bool head_overlaps(const struct series *s, uint32_t dropped, int64_t mint, int64_t maxt);
 

@@ -18,7 +18,7 @@ enum { PREFETCH = 32, LABELS_BYTES_MAX = 64 * 1024, BATCH_SAMPLES_MAX = 4 << 20 
 _Static_assert((int)BATCH_SAMPLES_MAX <= (int)ENTRY_SAMPLES_MAX, "what is written can be read again");
 
 struct undo {
-    uint32_t ref, file, local, batch;
+    uint32_t ref, file, local, stretch, batch;
     int64_t jt;
     double jv, ev;
     uint8_t estate;
@@ -94,6 +94,7 @@ const char *tsdb_verdict_text(enum tsdb_verdict v)
         [TSDB_FUTURE] = "out of bounds",
         [TSDB_BAD_LABELS] = "invalid labels",
         [TSDB_SERIES_LIMIT] = "too many series",
+        [TSDB_BAD_HISTOGRAM] = "invalid histogram",
     };
     return v < TSDB_VERDICTS ? texts[v] : "";
 }
@@ -127,10 +128,16 @@ static void refuse(struct attempt *at, uint32_t i, uint32_t sample, enum tsdb_ve
     b->bad_sample = sample == HEAD_NO_REF ? b->series[i].first : sample;
     if (verdict != TSDB_BAD_LABELS)
         print_series(at, i, &name);
-    if (verdict == TSDB_SERIES_LIMIT)
+    if (verdict == TSDB_BAD_HISTOGRAM)
+        err_set(&b->bad, ERR_INVALID, "%s: %s: series %.*s, timestamp %lld", tsdb_verdict_text(verdict), why->text,
+                (int)name.n, name.p ? name.p : "", (long long)b->t[sample]);
+    else if (verdict == TSDB_SERIES_LIMIT)
         err_set(&b->bad, ERR_INVALID, "%s: %s, series %.*s", tsdb_verdict_text(verdict), why->text, (int)name.n, name.p ? name.p : "");
     else if (why && why->text[0])
         err_set(&b->bad, ERR_INVALID, "%s: %s", tsdb_verdict_text(verdict), why->text);
+    else if (sample != HEAD_NO_REF && b->h && b->h[sample])
+        err_set(&b->bad, verdict == TSDB_DUPLICATE ? ERR_EXISTS : ERR_INVALID, "%s: series %.*s, timestamp %lld, a histogram",
+                tsdb_verdict_text(verdict), (int)name.n, name.p ? name.p : "", (long long)b->t[sample]);
     else if (sample != HEAD_NO_REF)
         err_set(&b->bad, verdict == TSDB_DUPLICATE ? ERR_EXISTS : ERR_INVALID,
                 "%s: series %.*s, timestamp %lld, value %.17g", tsdb_verdict_text(verdict), (int)name.n,
@@ -270,7 +277,7 @@ static void note_undo(struct attempt *at, uint32_t ref, const struct series *s)
         db->undo_cap = db->undo_cap ? db->undo_cap * 2 : 1024;
         db->undo = x_realloc(db->undo, sizeof *db->undo * db->undo_cap);
     }
-    db->undo[at->nundo++] = (struct undo){ref, s->file, s->local, s->batch, s->jt, s->jv, s->ev, s->estate};
+    db->undo[at->nundo++] = (struct undo){ref, s->file, s->local, s->stretch, s->batch, s->jt, s->jv, s->ev, s->estate};
 }
 
 /* The series may be written to: it is defined in this file, and what it was is noted. */
@@ -280,10 +287,12 @@ static void open_series(struct attempt *at, uint32_t ref, struct series *s)
 
     note_undo(at, ref, s);
     s->batch = at->db->batch;
-    if (s->file == w->gen)
+    if (s->file == w->gen && s->stretch == w->stretch)
         return;
-    s->local = entry_define(w, s->pairs, s->npairs);
+    if (s->file != w->gen)
+        s->local = entry_define(w, s->pairs, s->npairs);
     s->file = w->gen;
+    s->stretch = w->stretch;
     s->ev = 0;
     s->estate = 0;
 }
@@ -296,11 +305,31 @@ static void encode_run(struct attempt *at, uint32_t ref, struct series *s, uint3
 
     entry_row(w, s->local, b->t + first, n);
     for (uint32_t k = first; k < first + n; k++) {
-        entry_value(w, &s->ev, &s->estate, b->v[k]);
+        if (__builtin_expect(b->h && b->h[k], 0))
+            entry_hist(w, b->h[k]);
+        else
+            entry_value(w, &s->ev, &s->estate, b->v[k]);
         if (b->st)
             entry_st(w, b->st[k]);
     }
     add_row(&at->p->rows, &at->p->nrows, &at->p->rows_cap, (struct row){ref, first, n});
+}
+
+/* Sample k of series i is a histogram: may it be stored? From here on its mark stands in v. */
+static enum tsdb_verdict check_hist(struct attempt *at, const struct series *s, uint32_t i, uint32_t k)
+{
+    struct tsdb_batch *b = at->b;
+    enum tsdb_verdict verdict;
+    struct err why = {0};
+
+    if (hist_check(b->h[k], &why) < 0) {
+        refuse(at, i, k, TSDB_BAD_HISTOGRAM, &why);
+        return TSDB_BAD_HISTOGRAM;
+    }
+    b->v[k] = hist_mark(b->h[k]);
+    verdict = check(at, s, b->t[k], b->v[k]);
+    b->histograms += !refuses(verdict);
+    return verdict;
 }
 
 static void encode_samples(struct attempt *at, uint32_t i, uint32_t ref, struct series *s)
@@ -311,7 +340,7 @@ static void encode_samples(struct attempt *at, uint32_t i, uint32_t ref, struct 
     bool opened = false;
 
     for (uint32_t k = in->first; k < end; k++) {
-        enum tsdb_verdict verdict = check(at, s, b->t[k], b->v[k]);
+        enum tsdb_verdict verdict = __builtin_expect(b->h && b->h[k], 0) ? check_hist(at, s, i, k) : check(at, s, b->t[k], b->v[k]);
         b->verdicts[verdict]++;
         if (verdict == TSDB_OK) {
             if (!opened)
@@ -411,6 +440,7 @@ static void undo(struct attempt *at)
         struct series *s = head_series(&at->db->head, u->ref);
         s->file = u->file;
         s->local = u->local;
+        s->stretch = u->stretch;
         s->batch = u->batch;
         s->jt = u->jt;
         s->jv = u->jv;
@@ -424,7 +454,7 @@ static void begin(struct attempt *at, uint32_t file)
     struct tsdb_batch *b = at->b;
 
     memset(b->verdicts, 0, sizeof b->verdicts);
-    b->exemplars_stored = 0;
+    b->exemplars_stored = b->histograms = 0;
     b->bad_series = b->bad_sample = 0;
     b->bad_verdict = TSDB_OK;
     b->bad.code = 0;
@@ -458,7 +488,10 @@ static void apply(struct pending *p, uint64_t seq)
         if (i + TAIL < p->nrows)
             head_prefetch_tail(head_series(h, p->rows[i + TAIL].ref));
         for (uint32_t k = p->rows[i].first; k < p->rows[i].first + p->rows[i].n; k++)
-            head_append(h, s, b->t[k], b->v[k], b->st ? b->st[k] : 0);
+            if (__builtin_expect(b->h && b->h[k], 0))
+                appender_append_hist(&h->appender, s, b->t[k], b->h[k], b->v[k], b->st ? b->st[k] : 0);
+            else
+                head_append(h, s, b->t[k], b->v[k], b->st ? b->st[k] : 0);
         s->minute = minute;
     }
     p->db->batches_applied = p->batch;

@@ -108,6 +108,7 @@ static int find(struct tsdb *db, struct str name, const struct matcher *m, uint3
     struct tsdb_select *s = select_new(db, mint, maxt);
     int rc = 0;
 
+    s->rollup = TSDB_ROLLUP_THIN; /* days whose samples are gone have names too */
     pthread_rwlock_rdlock(&db->head.index_lock);
     if (nm)
         matched_of_head(s, name, m, nm, f);

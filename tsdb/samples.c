@@ -7,7 +7,7 @@
  *
  *     gen   OPEN --head_cut--> FROZEN --head_drop--> DROPPED --head_reclaim--> UNLINKED --head_reclaim--> freed
  */
-#include "tsdb/head.h"
+#include "tsdb/samples.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -32,8 +32,9 @@ static uint32_t pub_bytes(uint32_t pub)
 enum { RUN_MIN = 64 * 1024, RUN_ALIGN = 16 };
 
 /* Another run: they double up to a huge page. What does not fit that gets a run of its own size. */
-static void gen_grow(struct head *h, struct gen *g, size_t n)
+static void gen_grow(struct appender *a, size_t n)
 {
+    struct gen *g = a->open;
     size_t bytes = MIN(MAX((size_t)g->bytes, (size_t)RUN_MIN), (size_t)HUGE_PAGE);
     struct gen_run *run;
 
@@ -45,17 +46,17 @@ static void gen_grow(struct head *h, struct gen *g, size_t n)
     g->at = (char *)run + RUN_ALIGN;
     g->end = (char *)run + bytes;
     g->bytes += bytes;
-    atomic_store_explicit(&h->open_bytes, g->bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&a->head->open_bytes, bytes, memory_order_relaxed);
 }
 
-static void *gen_alloc(struct head *h, size_t n)
+void *gen_alloc(struct appender *a, size_t n)
 {
-    struct gen *g = h->open;
+    struct gen *g = a->open;
     void *p;
 
     n = (n + RUN_ALIGN - 1) / RUN_ALIGN * RUN_ALIGN;
     if (!g->at || (size_t)(g->end - g->at) < n)
-        gen_grow(h, g, n);
+        gen_grow(a, n);
     p = g->at;
     g->at += n;
     return p;
@@ -72,15 +73,15 @@ void gen_free(struct gen *g)
 
 /* --- columns ------------------------------------------------------------------------------------ */
 
-static struct column *column_new(struct head *h, int64_t t)
+static struct column *column_new(struct appender *a, int64_t t)
 {
-    struct column *c = gen_alloc(h, sizeof *c);
-    int64_t *times = gen_alloc(h, sizeof *times * COLUMN_FIRST);
+    struct column *c = gen_alloc(a, sizeof *c);
+    int64_t *times = gen_alloc(a, sizeof *times * COLUMN_FIRST);
 
     memset(c, 0, sizeof *c);
     times[0] = t;
     c->cap = COLUMN_FIRST;
-    c->number = ++h->ncolumns;
+    c->number = atomic_fetch_add_explicit(&a->head->ncolumns, 1, memory_order_relaxed) + 1;
     c->slice_day = INT32_MIN;
     atomic_store_explicit(&c->t, times, memory_order_release);
     atomic_store_explicit(&c->n, 1, memory_order_release);
@@ -88,14 +89,14 @@ static struct column *column_new(struct head *h, int64_t t)
 }
 
 /* Puts t behind the last. The old array stays for its readers. */
-static void column_push(struct head *h, struct column *c, int64_t t)
+static void column_push(struct appender *a, struct column *c, int64_t t)
 {
     uint32_t n = atomic_load_explicit(&c->n, memory_order_relaxed);
     int64_t *times = atomic_load_explicit(&c->t, memory_order_relaxed);
 
     assert(t > times[n - 1]);
     if (n == c->cap) {
-        int64_t *bigger = gen_alloc(h, sizeof *times * c->cap * 2);
+        int64_t *bigger = gen_alloc(a, sizeof *times * c->cap * 2);
         memcpy(bigger, times, sizeof *times * n);
         c->cap *= 2;
         atomic_store_explicit(&c->t, bigger, memory_order_release);
@@ -106,7 +107,7 @@ static void column_push(struct head *h, struct column *c, int64_t t)
 }
 
 /* Is t the column's time `at`, or can it become it? */
-static bool column_take(struct head *h, struct column *c, uint32_t at, int64_t t)
+static bool column_take(struct appender *a, struct column *c, uint32_t at, int64_t t)
 {
     uint32_t n = atomic_load_explicit(&c->n, memory_order_relaxed);
 
@@ -114,44 +115,44 @@ static bool column_take(struct head *h, struct column *c, uint32_t at, int64_t t
         return atomic_load_explicit(&c->t, memory_order_relaxed)[at] == t;
     if (at > n)
         return false;
-    column_push(h, c, t);
+    column_push(a, c, t);
     return true;
 }
 
-static struct hint *hint_at(struct head *h, int64_t t)
+static struct hint *hint_at(struct appender *a, int64_t t)
 {
-    return &h->hints[(uint64_t)t * UINT64_C(0x9e3779b97f4a7c15) >> 58];
+    return &a->hints[(uint64_t)t * UINT64_C(0x9e3779b97f4a7c15) >> 58];
 }
 
 _Static_assert(HINTS == 64, "hint_at takes 6 bits");
 
-static void hint_set(struct head *h, int64_t t, struct column *c, uint32_t at)
+static void hint_set(struct appender *a, int64_t t, struct column *c, uint32_t at)
 {
-    h->hint = (struct hint){t, c, at};
-    *hint_at(h, t) = h->hint;
+    a->hint = (struct hint){t, c, at};
+    *hint_at(a, t) = a->hint;
 }
 
 /* A column for a sample that begins a chunk, and the place of its time there. */
-static struct column *column_for(struct head *h, int64_t t, bool own, uint32_t *at)
+static struct column *column_for(struct appender *a, int64_t t, bool own, uint32_t *at)
 {
-    struct hint *hint = h->hint.col && h->hint.t == t ? &h->hint : hint_at(h, t);
+    struct hint *hint = a->hint.col && a->hint.t == t ? &a->hint : hint_at(a, t);
     struct column *c;
 
     if (!own && hint->col && hint->t == t) {
-        h->hint = *hint;
+        a->hint = *hint;
         *at = hint->at;
         return hint->col;
     }
-    c = column_new(h, t);
+    c = column_new(a, t);
     *at = 0;
     if (!own)
-        hint_set(h, t, c, 0);
+        hint_set(a, t, c, 0);
     return c;
 }
 
 /* --- chunks ------------------------------------------------------------------------------------- */
 
-static struct chunk *chunk_new(struct head *h, struct chunk *prev, struct column *col, uint32_t at, int64_t st,
+static struct chunk *chunk_new(struct appender *a, struct chunk *prev, struct column *col, uint32_t at, int64_t st,
                                bool grow)
 {
     uint32_t cap = CHUNK_FIRST_BYTES + (st ? 8 : 0);
@@ -159,12 +160,12 @@ static struct chunk *chunk_new(struct head *h, struct chunk *prev, struct column
 
     if (grow && prev)
         cap = MIN(prev->cap * 2u + CHUNK_HEADER, (uint32_t)CHUNK_BYTES_MAX);
-    c = gen_alloc(h, MAX(CHUNK_HEADER + (size_t)cap, sizeof *c));
+    c = gen_alloc(a, MAX(CHUNK_HEADER + (size_t)cap, sizeof *c));
     memset(c, 0, CHUNK_HEADER);
     atomic_store_explicit(&c->prev, prev, memory_order_relaxed);
     c->col = col;
     c->start = at;
-    c->gen = h->open->number;
+    c->gen = a->open->number;
     c->cap = (uint16_t)cap;
     c->has_st = st != 0;
     if (grow && prev)
@@ -256,6 +257,18 @@ static enum head_found lookup_late(const struct series *s, uint32_t dropped, int
     return HEAD_ABSENT;
 }
 
+static double mark_at(const struct chunk_view *w, uint32_t i)
+{
+    const struct histogram *hists[CHUNK_SAMPLES_MAX];
+    struct arena a = {0};
+    double mark;
+
+    chunk_hists(w, i + 1, &a, hists);
+    mark = hist_mark(hists[i]);
+    arena_release(&a);
+    return mark;
+}
+
 enum head_found head_lookup(const struct series *s, uint32_t dropped, int64_t t, double v)
 {
     double values[CHUNK_SAMPLES_MAX];
@@ -266,6 +279,8 @@ enum head_found head_lookup(const struct series *s, uint32_t dropped, int64_t t,
         uint32_t i;
         chunk_look(c, &w);
         i = times_lower(w.t, w.n, t);
+        if (i < w.n && w.t[i] == t && c->has_hists)
+            return f64_bits(mark_at(&w, i)) == f64_bits(v) ? HEAD_EQUAL : HEAD_OTHER;
         if (i < w.n && w.t[i] == t) {
             chunk_values(&w, i + 1, values);
             return f64_bits(values[i]) == f64_bits(v) ? HEAD_EQUAL : HEAD_OTHER;
@@ -276,25 +291,25 @@ enum head_found head_lookup(const struct series *s, uint32_t dropped, int64_t t,
     return lookup_late(s, dropped, t, v);
 }
 
-static void append_late(struct head *h, struct series *s, int64_t t, double v, int64_t st)
+static void append_late(struct appender *a, struct series *s, int64_t t, double v, int64_t st, const struct histogram *h)
 {
     struct late *l = atomic_load_explicit(&s->late, memory_order_relaxed);
     uint32_t n = l ? atomic_load_explicit(&l->n, memory_order_relaxed) : 0;
 
-    if (!l || l->gen != h->open->number || n == l->cap) {
-        uint32_t cap = l && l->gen == h->open->number ? MIN(l->cap * 2, (uint32_t)LATE_MAX) : LATE_FIRST;
-        struct late *more = gen_alloc(h, sizeof *more + sizeof(struct late_row) * cap);
+    if (!l || l->gen != a->open->number || n == l->cap) {
+        uint32_t cap = l && l->gen == a->open->number ? MIN(l->cap * 2, (uint32_t)LATE_MAX) : LATE_FIRST;
+        struct late *more = gen_alloc(a, sizeof *more + sizeof(struct late_row) * cap);
         atomic_store_explicit(&more->prev, l, memory_order_relaxed);
-        more->gen = h->open->number;
+        more->gen = a->open->number;
         more->cap = cap;
         n = 0;
         atomic_store_explicit(&more->n, 0, memory_order_relaxed);
         atomic_store_explicit(&s->late, more, memory_order_release);
         l = more;
     }
-    l->rows[n] = (struct late_row){t, v, st};
+    l->rows[n] = (struct late_row){t, v, st, h ? late_put_hist(a, h) : NULL};
     atomic_store_explicit(&l->n, n + 1, memory_order_release);
-    h->open->nlate++;
+    a->open->nlate++;
 }
 
 /* --- append ------------------------------------------------------------------------------------- */
@@ -309,100 +324,158 @@ static void set_last(struct series *s, int64_t t, double v)
     atomic_store_explicit(&s->seq, seq + 2, memory_order_release);
 }
 
-static void widen(struct head *h, int64_t t)
+static void lower_to(_Atomic int64_t *min, int64_t t)
 {
-    struct gen *g = h->open;
+    int64_t now = atomic_load_explicit(min, memory_order_relaxed);
+
+    while (t < now && !atomic_compare_exchange_weak_explicit(min, &now, t, memory_order_relaxed, memory_order_relaxed))
+        continue;
+}
+
+static void raise_to(_Atomic int64_t *max, int64_t t)
+{
+    int64_t now = atomic_load_explicit(max, memory_order_relaxed);
+
+    while (t > now && !atomic_compare_exchange_weak_explicit(max, &now, t, memory_order_relaxed, memory_order_relaxed))
+        continue;
+}
+
+static void widen(struct appender *a, int64_t t)
+{
+    struct gen *g = a->open;
+    struct head *h = a->head;
 
     if (t < g->mint)
         g->mint = t;
     if (t > g->maxt)
         g->maxt = t;
-    if (t < atomic_load_explicit(&h->mint, memory_order_relaxed))
-        atomic_store_explicit(&h->mint, t, memory_order_relaxed);
-    if (t > atomic_load_explicit(&h->maxt, memory_order_relaxed))
-        atomic_store_explicit(&h->maxt, t, memory_order_relaxed);
+    lower_to(&h->mint, t);
+    raise_to(&h->maxt, t);
 }
 
 /* The series' chunk, if it can take a sample at t: then its column has t at the chunk's next place. */
-static struct chunk *chunk_at(struct head *h, struct series *s, int64_t t, int64_t st)
+static inline struct chunk *chunk_at(struct appender *a, struct series *s, int64_t t, int64_t st, bool hists)
 {
     struct chunk *c = atomic_load_explicit(&s->chunk, memory_order_relaxed);
 
-    if (!c || c->gen != h->open->number || chunk_st(c) != st)
+    if (!c || c->gen != a->open->number || c->has_hists != hists || chunk_st(c) != st)
         return NULL;
-    if (!column_take(h, c->col, c->start + pub_n(atomic_load_explicit(&c->pub, memory_order_relaxed)), t))
+    if (!column_take(a, c->col, c->start + pub_n(atomic_load_explicit(&c->pub, memory_order_relaxed)), t))
         return NULL;
     return c;
 }
 
-static void append_new_chunk(struct head *h, struct series *s, int64_t t, double v, int64_t st)
+static void append_new_chunk(struct appender *a, struct series *s, int64_t t, double v, int64_t st, const struct histogram *h)
 {
     struct chunk *prev = atomic_load_explicit(&s->chunk, memory_order_relaxed), *c;
-    bool same_gen = prev && prev->gen == h->open->number;
+    bool same_gen = prev && prev->gen == a->open->number;
     uint32_t at, prev_n = prev ? pub_n(atomic_load_explicit(&prev->pub, memory_order_relaxed)) : 0;
     struct column *col;
-    bool full = same_gen && chunk_st(prev) == st && column_take(h, prev->col, prev->start + prev_n, t);
+    bool full = same_gen && chunk_st(prev) == st && column_take(a, prev->col, prev->start + prev_n, t);
 
     if (full) {
         col = prev->col;
         at = prev->start + prev_n;
     } else {
-        col = column_for(h, t, same_gen && prev_n < CHUNK_STEADY && chunk_st(prev) == st, &at);
+        col = column_for(a, t, same_gen && prev_n < CHUNK_STEADY && chunk_st(prev) == st, &at);
     }
-    c = chunk_new(h, prev, col, at, st, full);
-    if (!chunk_put(c, 0, v))
+    c = h ? chunk_new_hist(a, prev, col, at, st, h) : chunk_new(a, prev, col, at, st, full && !prev->has_hists);
+    if (!h && !chunk_put(c, 0, v))
         assert(!"an empty chunk has room for a value");
     atomic_store_explicit(&s->chunk, c, memory_order_release);
 }
 
-void head_append(struct head *h, struct series *s, int64_t t, double v, int64_t st)
+/* h: the histogram whose mark v is, or NULL. */
+static inline __attribute__((always_inline)) void append(struct appender *a, struct series *s, int64_t t, double v, int64_t st,
+                                                         const struct histogram *h)
 {
     int64_t last_t = (int64_t)atomic_load_explicit(&s->last_t, memory_order_relaxed);
     double last_v = f64_from_bits(atomic_load_explicit(&s->last_v, memory_order_relaxed));
     struct chunk *c;
 
     if (t <= last_t) {
-        if (t == last_t || head_lookup(s, atomic_load_explicit(&h->dropped, memory_order_relaxed), t, v) != HEAD_ABSENT)
+        if (t == last_t || head_lookup(s, atomic_load_explicit(&a->head->dropped, memory_order_relaxed), t, v) != HEAD_ABSENT)
             return;
-        append_late(h, s, t, v, st);
+        append_late(a, s, t, v, st, h);
     } else {
-        c = chunk_at(h, s, t, st);
-        if (!c || !chunk_put(c, last_v, v))
-            append_new_chunk(h, s, t, v, st);
+        c = chunk_at(a, s, t, st, h != NULL);
+        if (!c || !(h ? chunk_put_hist(a, c, h) : chunk_put(c, last_v, v)))
+            append_new_chunk(a, s, t, v, st, h);
         c = atomic_load_explicit(&s->chunk, memory_order_relaxed);
-        h->hint = (struct hint){t, c->col, c->start + pub_n(atomic_load_explicit(&c->pub, memory_order_relaxed)) - 1};
+        a->hint = (struct hint){t, c->col, c->start + pub_n(atomic_load_explicit(&c->pub, memory_order_relaxed)) - 1};
         set_last(s, t, v);
     }
-    if (st)
-        atomic_fetch_or_explicit(&s->flags, SERIES_ST, memory_order_relaxed);
-    widen(h, t);
-    h->open->samples++;
+    if (st || h)
+        atomic_fetch_or_explicit(&s->flags, (uint8_t)((st ? SERIES_ST : 0) | (h ? SERIES_HISTS : 0)), memory_order_relaxed);
+    widen(a, t);
+    a->open->samples++;
 }
 
-void head_touch(struct head *h, struct series *s, int64_t t, double v)
+void appender_append(struct appender *a, struct series *s, int64_t t, double v, int64_t st)
 {
-    (void)h;
+    append(a, s, t, v, st, NULL);
+}
+
+void appender_append_hist(struct appender *a, struct series *s, int64_t t, const struct histogram *h, double mark, int64_t st)
+{
+    append(a, s, t, mark, st, h);
+}
+
+void head_touch(struct series *s, int64_t t, double v)
+{
     if (t > (int64_t)atomic_load_explicit(&s->last_t, memory_order_relaxed))
         set_last(s, t, v);
 }
 
 /* --- gens --------------------------------------------------------------------------------------- */
 
+struct gen *gen_new(uint32_t number)
+{
+    struct gen *g = x_zalloc(sizeof *g);
+
+    g->number = number;
+    g->mint = INT64_MAX;
+    g->maxt = INT64_MIN;
+    return g;
+}
+
+void appender_init(struct appender *a, struct head *h)
+{
+    *a = (struct appender){.head = h, .open = gen_new(h->appender.open->number)};
+}
+
+void appender_release(struct appender *a)
+{
+    struct gen *from = a->open, *to;
+    struct gen_run **end;
+
+    if (!from)
+        return;
+    to = a->head->appender.open;
+    assert(from->number == to->number);
+    for (end = &to->runs; *end;)
+        end = &(*end)->next;
+    *end = from->runs;
+    to->bytes += from->bytes;
+    to->samples += from->samples;
+    to->nlate += from->nlate;
+    to->mint = MIN(to->mint, from->mint);
+    to->maxt = MAX(to->maxt, from->maxt);
+    free(from);
+    arena_release(&a->hists);
+    memset(a, 0, sizeof *a);
+}
+
 struct gen *head_cut(struct head *h, bool even_empty)
 {
-    struct gen *g = h->open, *fresh;
+    struct gen *g = h->appender.open, *fresh;
 
     if (g->samples == 0 && !even_empty)
         return NULL;
-    fresh = x_zalloc(sizeof *fresh);
-    fresh->number = g->number + 1;
-    fresh->mint = INT64_MAX;
-    fresh->maxt = INT64_MIN;
+    fresh = gen_new(g->number + 1);
     g->state = GEN_FROZEN;
     g->next = fresh;
-    h->open = fresh;
-    h->hint = (struct hint){0};
-    memset(h->hints, 0, sizeof h->hints);
+    h->appender = (struct appender){.head = h, .open = fresh, .hists = h->appender.hists};
     atomic_fetch_add(&h->frozen_bytes, g->bytes);
     atomic_store(&h->open_bytes, 0);
     return g;

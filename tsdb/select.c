@@ -47,7 +47,7 @@ static struct series **match_head(struct tsdb_select *s, const struct tsdb_selec
 
 /* --- days --------------------------------------------------------------------------------------- */
 
-static void warn(struct tsdb_select *s, const struct err *e)
+void select_warn(struct tsdb_select *s, const struct err *e)
 {
     struct str *more = arena_array(&s->arena, struct str, s->nwarnings + 1);
 
@@ -77,7 +77,7 @@ int select_open_days(struct tsdb_select *s, struct err *e)
         rc = day_view_open(p, &s->days[s->ndays], &why);
         if (rc == ERR_CORRUPT) {
             partition_damaged(p, &why);
-            warn(s, &why);
+            select_warn(s, &why);
         } else if (rc < 0) {
             if (e)
                 *e = why;
@@ -86,7 +86,7 @@ int select_open_days(struct tsdb_select *s, struct err *e)
             s->day_numbers[s->ndays++] = partition_day(p);
         }
     }
-    return 0;
+    return s->rollup ? select_open_rollups(s, MIN(s->maxt, newest), e) : 0;
 }
 
 /* --- meeting: series of the head and of days are one by identity --------------------------------- */
@@ -207,6 +207,11 @@ static int match_days(struct tsdb_select *s, const struct tsdb_select_opts *o, s
 
     meet_init(&m, (uint64_t)s->n + 64);
     for (uint32_t i = 0; i < s->n; i++) {
+        enum { AHEAD = 24, NEAR = 12 };
+        if (i + AHEAD < s->n)
+            __builtin_prefetch(s->heads[i + AHEAD]);
+        if (i + NEAR < s->n)
+            __builtin_prefetch(&m.slots[(uint32_t)s->heads[i + NEAR]->id.hi & m.mask], 1);
         *meet_slot(&m, s->heads[i]->id) = (struct meet_slot){s->heads[i]->id, i + 1};
         m.n++;
     }
@@ -214,7 +219,7 @@ static int match_days(struct tsdb_select *s, const struct tsdb_select_opts *o, s
         struct err why = {0};
         rc = match_day(s, o, d, &m, &why);
         if (rc == ERR_CORRUPT) {
-            warn(s, &why);
+            select_warn(s, &why);
             rc = 0;
         } else if (rc < 0) {
             if (e)
@@ -245,6 +250,12 @@ static void order_series(struct tsdb_select *s)
             sids[n++] = sid;
         }
     }
+    if (n > nsids / 8) { /* many: in order from the start, rather than sorted */
+        n = 0;
+        for (uint32_t sid = 0; sid < nsids; sid++)
+            if (index1[sid])
+                sids[n++] = sid;
+    }
     day_view_order(s->days[d], sids, n);
     for (uint32_t i = 0; i < n; i++)
         perm[at++] = index1[sids[i]] - 1;
@@ -266,6 +277,22 @@ static void order_series(struct tsdb_select *s)
     s->cap = s->n;
 }
 
+/* Has the newest sample of series to come from blocks, since what the head knows is behind the window or not all? Some are asked. */
+static bool needs_blocks(const struct tsdb_select *s)
+{
+    enum { ASK_EACH = 16 };
+    int64_t t;
+    double v;
+
+    for (uint32_t i = 0; i < s->n; i += ASK_EACH) {
+        const struct series *h = s->heads[i];
+        if (!h || (atomic_load_explicit(&h->flags, memory_order_relaxed) & (SERIES_ST | SERIES_HISTS)) ||
+            (series_last(h, &t, &v) && t > s->maxt))
+            return true;
+    }
+    return false;
+}
+
 /* --- life --------------------------------------------------------------------------------------- */
 
 static int find(struct tsdb_select *s, const struct tsdb_select_opts *o, struct err *e)
@@ -274,6 +301,8 @@ static int find(struct tsdb_select *s, const struct tsdb_select_opts *o, struct 
     struct series **found = match_head(s, o, &nheads);
     int rc = select_open_days(s, e);
 
+    if (s->rollup_used.any && s->want == TSDB_NEWEST)
+        s->want = TSDB_SAMPLES;
     if (rc < 0) {
         free(found);
         return rc;
@@ -288,7 +317,7 @@ static int find(struct tsdb_select *s, const struct tsdb_select_opts *o, struct 
         find_in_days(s);
     else if ((rc = match_days(s, o, e)) < 0)
         return rc;
-    if (s->n && !(s->want == TSDB_NEWEST && s->mint > s->floor)) /* else most blocks are not read at all */
+    if (s->n && (s->want != TSDB_NEWEST || s->mint <= s->floor || needs_blocks(s))) /* else hardly a block is read */
         order_series(s);
     return 0;
 }
@@ -301,6 +330,7 @@ struct tsdb_select *select_new(struct tsdb *db, int64_t mint, int64_t maxt)
     s->mint = mint;
     s->maxt = maxt;
     s->nparts = 1;
+    s->rollup_used.missing_until = INT64_MIN;
     pthread_mutex_init(&s->labels_mu, NULL);
     epoch_enter(&db->head.epoch, &s->reader);
     s->dropped = atomic_load_explicit(&db->head.dropped, memory_order_acquire);
@@ -315,6 +345,8 @@ int tsdb_select_open(struct tsdb *db, const struct tsdb_select_opts *o, struct t
 
     s->want = o->want;
     s->limits = o->limits;
+    s->rollup = o->want == TSDB_NO_DATA ? TSDB_ROLLUP_THIN : o->rollup; /* who is there does not need the samples */
+    s->rollup_ms = o->rollup_ms;
     rc = s->mint <= s->maxt ? find(s, o, e) : 0;
     if (rc == 0 && s->limits.check)
         rc = s->limits.check(s->limits.arg, 0, (uint64_t)s->n * (sizeof(struct series *) + 4ul * s->ndays), e);
@@ -331,6 +363,7 @@ void tsdb_select_close(struct tsdb_select *s)
 {
     if (!s)
         return;
+    select_close_rollups(s);
     for (uint32_t d = 0; d < s->ndays; d++)
         day_view_close(s->days[d]);
     partition_list_release(&s->partitions);
@@ -352,6 +385,19 @@ uint32_t tsdb_select_series(const struct tsdb_select *s)
 uint32_t tsdb_select_parts(const struct tsdb_select *s)
 {
     return s->nparts;
+}
+
+void tsdb_select_rollup(const struct tsdb_select *s, struct tsdb_rollup_used *out)
+{
+    *out = s->rollup_used;
+}
+
+void tsdb_select_blocks(const struct tsdb_select *s, uint64_t *read, uint64_t *skipped)
+{
+    uint64_t all = atomic_load(&s->blocks_all);
+
+    *read = atomic_load(&s->blocks_read);
+    *skipped = all > *read ? all - *read : 0; /* two parts may have unpacked the same one */
 }
 
 uint32_t tsdb_select_warnings(const struct tsdb_select *s, const struct str **out)

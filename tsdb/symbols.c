@@ -16,10 +16,15 @@ void symbols_init(struct symbols *sy)
     sy->pair_mask = sy->name_mask = SLOTS_MIN - 1;
 }
 
+static void free_text(struct head_pair *p)
+{
+    free(p->value ? p->value - p->lead : NULL);
+}
+
 void symbols_release(struct symbols *sy)
 {
     for (uint32_t i = 0; i < sy->npairs; i++) {
-        free(pair_get(sy, i)->value);
+        free_text(pair_get(sy, i));
         postings_release(&pair_get(sy, i)->postings);
     }
     for (uint32_t i = 0; i < sy->nnames; i++) {
@@ -147,6 +152,20 @@ static uint32_t new_pair_id(struct symbols *sy)
     return sy->npairs++;
 }
 
+/* The canonical bytes of a label, so that the identity of a series is hashed from copies of them. */
+static char *pair_text(struct str name, struct str value, uint32_t *lead)
+{
+    struct label l = {name, value};
+    struct buf b = {0};
+    char *text;
+
+    labels_canonical(&b, &(struct labels){&l, 1});
+    text = x_strdup(buf_str(&b));
+    *lead = (uint32_t)(b.n - value.n);
+    buf_release(&b);
+    return text + *lead;
+}
+
 uint32_t pair_intern(struct symbols *sy, uint32_t name, struct str value)
 {
     uint32_t *slot = pair_slot(sy, name, value), id;
@@ -157,13 +176,14 @@ uint32_t pair_intern(struct symbols *sy, uint32_t name, struct str value)
         return *slot - 1;
     id = new_pair_id(sy);
     p = pair_get(sy, id);
-    *p = (struct head_pair){.value = x_strdup(value), .value_n = (uint32_t)value.n, .name = name, .at = n->npairs};
+    *p = (struct head_pair){.value_n = (uint32_t)value.n, .name = name, .at = n->npairs};
+    p->value = pair_text(n->text, value, &p->lead);
     if (n->npairs == n->cap) {
         n->cap = n->cap ? n->cap * 2 : 4;
         n->pairs = x_realloc(n->pairs, sizeof(uint32_t) * n->cap);
     }
     n->pairs[n->npairs++] = id;
-    sy->bytes += sizeof *p + value.n + 2 * sizeof(uint32_t);
+    sy->bytes += sizeof *p + p->lead + value.n + 2 * sizeof(uint32_t);
     sy->live++;
     sy->pair_used += *slot == 0;
     *slot = id + 1;
@@ -183,7 +203,7 @@ void pair_remove(struct symbols *sy, uint32_t id)
     pair_get(sy, n->pairs[p->at])->at = p->at;
     p->at = SYMBOL_NONE;
     sy->live--;
-    sy->bytes -= sizeof *p + p->value_n + 2 * sizeof(uint32_t);
+    sy->bytes -= sizeof *p + p->lead + p->value_n + 2 * sizeof(uint32_t);
     postings_release(&p->postings);
 }
 
@@ -192,11 +212,34 @@ void pair_recycle(struct symbols *sy, uint32_t id)
     struct head_pair *p = pair_get(sy, id);
 
     assert(p->at == SYMBOL_NONE);
-    free(p->value);
+    free_text(p);
     memset(p, 0, sizeof *p);
     if (sy->nfree == sy->free_cap) {
         sy->free_cap = sy->free_cap ? sy->free_cap * 2 : 64;
         sy->free_pairs = x_realloc(sy->free_pairs, sizeof(uint32_t) * sy->free_cap);
     }
     sy->free_pairs[sy->nfree++] = id;
+}
+
+struct hash128 pairs_hash(const struct symbols *sy, const uint32_t *pairs, uint32_t n)
+{
+    char few[1024], *p = few;
+    struct hash128 id;
+    size_t bytes = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        bytes += (size_t)pair_get(sy, pairs[i])->lead + pair_get(sy, pairs[i])->value_n;
+    few[0] = 0; /* also of a series without labels something is hashed */
+    if (bytes > sizeof few)
+        p = x_alloc(bytes);
+    bytes = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct head_pair *x = pair_get(sy, pairs[i]);
+        memcpy(p + bytes, x->value - x->lead, (size_t)x->lead + x->value_n);
+        bytes += (size_t)x->lead + x->value_n;
+    }
+    id = hash128(p, bytes);
+    if (p != few)
+        free(p);
+    return id;
 }

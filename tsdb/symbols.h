@@ -23,8 +23,8 @@ struct head_name {
 };
 
 struct head_pair {
-    char *value; /* owned */
-    uint32_t value_n;
+    char *value; /* behind `lead` bytes of an owned text: the canonical bytes of the pair end in its value */
+    uint32_t value_n, lead;
     uint32_t name;
     uint32_t at;          /* index in name's pairs */
     uint32_t file, local; /* journal: id within the file */
@@ -40,7 +40,7 @@ struct symbols {
     /* hash tables of id + 1, by (name id, value) and by name text */
     uint32_t *pair_slots, pair_mask, pair_used;
     uint32_t *name_slots, name_mask;
-    uint64_t bytes; /* of texts and entries, about */
+    _Atomic uint64_t bytes; /* of texts and entries, about. Any thread reads */
     uint64_t live;  /* pairs in use */
 };
 
@@ -67,6 +67,8 @@ uint32_t pair_find(const struct symbols *sy, uint32_t name, struct str value);
 /* The same, made when missing. */
 uint32_t name_intern(struct symbols *sy, struct str text);
 uint32_t pair_intern(struct symbols *sy, uint32_t name, struct str value);
+/* The identity of the series with these pairs, given in the order of labels: labels_hash. */
+struct hash128 pairs_hash(const struct symbols *sy, const uint32_t *pairs, uint32_t n);
 /* Takes a pair without postings out of the tables. Its entry is still readable until pair_recycle, after an epoch. */
 void pair_remove(struct symbols *sy, uint32_t id);
 void pair_recycle(struct symbols *sy, uint32_t id);

@@ -1,5 +1,6 @@
 /* tsdb.c - life and figures of the time series store, and what it gives to store/ (signal_ops). */
 #include "tsdb/db.h"
+#include "tsdb/rollup_day.h"
 
 #include <stdlib.h>
 
@@ -10,6 +11,9 @@ void tsdb_opts_default(struct tsdb_opts *o)
         .head_bytes_max = UINT64_C(4) << 30,
         .exemplars_per_series = 10,
         .future_ms_max = 10 * 60 * 1000,
+        .downsample = true,
+        .retention_5m_ms = INT64_C(90) * 86400 * 1000,
+        .retention_1h_ms = INT64_C(400) * 86400 * 1000,
     };
 }
 
@@ -54,9 +58,13 @@ static struct tombstone_set *deletions(struct tsdb *db, const struct partition *
 static int merge(void *self, struct partition *p, bool *did, struct err *e)
 {
     struct tsdb *db = self;
-    struct tombstone_set *gone = deletions(db, p);
-    int rc = day_merge(p, tombstone_filter(gone), did, e);
+    struct tombstone_set *gone;
+    int rc = 0;
 
+    if (atomic_load(&db->unmet) && (rc = tsdb_meet_day(db, p, e)) < 0)
+        return rc;
+    gone = deletions(db, p);
+    rc = day_merge(p, tombstone_filter(gone), did, e);
     tombstone_set_unref(gone);
     return rc;
 }
@@ -91,6 +99,7 @@ static const struct signal_ops ops = {
     .detach = detach,
     .merge = merge,
     .seal = seal,
+    .tended = rollup_tended,
     .verify = verify,
 };
 
@@ -117,6 +126,7 @@ int tsdb_new(struct store *s, const struct tsdb_opts *opts, struct tsdb **out, s
         return err_ctx(e, "metrics");
     }
     store_signal_add(s, &ops, db);
+    rollup_signals_add(db);
     *out = db;
     return 0;
 }
@@ -132,6 +142,7 @@ void tsdb_free(struct tsdb *db)
     exemplars_free(db->exemplars);
     metadata_free(db->metadata);
     tombstones_free(db->tombstones);
+    rollup_release(db);
     head_release(&db->head);
     pthread_mutex_destroy(&db->flush_mu);
     free(db);

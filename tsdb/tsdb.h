@@ -1,7 +1,7 @@
 /*
  * tsdb.h - front door of tsdb/: time series. Ingest, select, names, deletes, figures.
  *
- * A series is a label set; a sample is (ms, double). A staleness marker is an ordinary sample with the bits STALE_NAN_BITS.
+ * A series is a label set; a sample is (ms, double) or (ms, native histogram), and a series may have both. A staleness marker is an ordinary sample with the bits STALE_NAN_BITS.
  * Times are ms since the epoch; windows given as [mint, maxt] are closed on both ends.
  *
  *   head.h   what the last hours brought, in memory     day.h    one day: index segments and slices in a partition
@@ -14,12 +14,15 @@
 
 struct store;
 struct tsdb;
+struct histogram; /* a native histogram: base/histogram.h */
 
 struct tsdb_opts {
     uint64_t series_max;         /* active series; more: new ones are refused and counted. 0 = none */
     uint64_t head_bytes_max;     /* memory of the head, index included */
     uint32_t exemplars_per_series;
     int64_t future_ms_max;       /* samples further ahead are refused (10 min) */
+    bool downsample;             /* make aggregates of sealed days */
+    int64_t retention_5m_ms, retention_1h_ms; /* how long they are kept. 0: for ever */
 };
 void tsdb_opts_default(struct tsdb_opts *o);
 
@@ -46,7 +49,17 @@ struct tsdb_in {
     uint32_t exemplar_first, exemplar_n;
 };
 
-enum tsdb_verdict { TSDB_OK, TSDB_SAME, TSDB_DUPLICATE, TSDB_TOO_OLD, TSDB_FUTURE, TSDB_BAD_LABELS, TSDB_SERIES_LIMIT, TSDB_VERDICTS };
+enum tsdb_verdict {
+    TSDB_OK,
+    TSDB_SAME,
+    TSDB_DUPLICATE,
+    TSDB_TOO_OLD,
+    TSDB_FUTURE,
+    TSDB_BAD_LABELS,
+    TSDB_SERIES_LIMIT,
+    TSDB_BAD_HISTOGRAM,
+    TSDB_VERDICTS
+};
 /* "duplicate sample for timestamp", "too old sample", "out of bounds", ... : the texts of the contract. Static. */
 const char *tsdb_verdict_text(enum tsdb_verdict v);
 
@@ -63,6 +76,7 @@ struct tsdb_batch {
     uint32_t nseries;
     int64_t *t;
     double *v;
+    const struct histogram **h;     /* beside v: where one is, it is the sample, and v is tsdb's to use. Or NULL */
     int64_t *st;                    /* start timestamps beside t, or NULL (0 = none) */
     struct tsdb_exemplar *exemplars;
     struct tsdb_metadata *metadata; /* of families */
@@ -74,6 +88,7 @@ struct tsdb_batch {
 
     /* Filled by tsdb before done. */
     uint32_t verdicts[TSDB_VERDICTS]; /* samples by verdict */
+    uint32_t histograms;              /* how many of OK and SAME are histograms */
     uint32_t series_added, exemplars_stored;
     uint32_t bad_series, bad_sample; /* the first refused: index in series, in t */
     enum tsdb_verdict bad_verdict;   /* TSDB_OK when none */
@@ -104,12 +119,35 @@ enum tsdb_want {
     TSDB_NO_DATA, /* labels only: series that have (about) a sample in [mint, maxt] */
 };
 
+/*
+ * Aggregates instead of samples, for windows that are whole buckets: (kR - R, kR] for a resolution R of 5 minutes or an hour.
+ * Where a day has none, or not any more, its samples are summed up on the way: the answer does not depend on it. Where the
+ * samples are gone, the best there is stands for them.
+ */
+enum tsdb_rollup {
+    TSDB_ROLLUP_NONE,   /* samples, and none where they are gone */
+    TSDB_ROLLUP_THIN,   /* samples; where they are gone, the last of each bucket */
+    TSDB_ROLLUP_NEWEST, /* the last of each bucket, a staleness marker too */
+    TSDB_ROLLUP_LAST,   /* from here on without markers */
+    TSDB_ROLLUP_FIRST,
+    TSDB_ROLLUP_COUNT,
+    TSDB_ROLLUP_SUM,
+    TSDB_ROLLUP_AVG, /* sums, and the counts beside them */
+    TSDB_ROLLUP_MIN,
+    TSDB_ROLLUP_MAX,
+    TSDB_ROLLUP_INCREASE, /* the last, and all of struct tsdb_buckets */
+    TSDB_ROLLUPS
+};
+enum { TSDB_5M = 5 * 60 * 1000, TSDB_1H = 60 * 60 * 1000 };
+
 struct tsdb_select_opts {
     const struct matcher *matchers;
     uint32_t nmatchers;
     int64_t mint, maxt;
     enum tsdb_want want;
     uint32_t parts_hint; /* how many threads would like to read */
+    enum tsdb_rollup rollup;
+    int64_t rollup_ms; /* the resolution of whose multiples all windows are (TSDB_5M, TSDB_1H); 0: of none */
     struct tsdb_limits limits;
 };
 
@@ -121,14 +159,29 @@ int tsdb_select_open(struct tsdb *db, const struct tsdb_select_opts *o, struct t
 void tsdb_select_close(struct tsdb_select *s);
 uint32_t tsdb_select_series(const struct tsdb_select *s); /* how many series were found (some may yield no sample) */
 uint32_t tsdb_select_parts(const struct tsdb_select *s);  /* >= 1 */
+/* What a select that asked for aggregates reads. */
+struct tsdb_rollup_used {
+    bool any;   /* some day is read from aggregates. Else everything is as if none had been asked for */
+    bool exact; /* all windows are whole buckets of what is read */
+    int64_t coarsest_ms;
+    int64_t missing_until; /* the end of the last day whose samples are gone; INT64_MIN: all are there */
+};
+void tsdb_select_rollup(const struct tsdb_select *s, struct tsdb_rollup_used *out);
 /* Sentences about missing data (damaged partitions), or 0. Borrowed. */
 uint32_t tsdb_select_warnings(const struct tsdb_select *s, const struct str **out);
+
+/* Blocks on disk that its closed cursors unpacked, and those of the window that none of them needed. */
+void tsdb_select_blocks(const struct tsdb_select *s, uint64_t *read, uint64_t *skipped);
 
 /* Part i of the series. Cursors of different parts may run on different threads at once. */
 int tsdb_cursor_open(struct tsdb_select *s, uint32_t part, struct tsdb_cursor **out, struct err *e);
 void tsdb_cursor_close(struct tsdb_cursor *c);
 
-struct histogram; /* a native histogram: base/histogram.h */
+/* Beside t (of the last sample in a bucket; of any with TSDB_ROLLUP_MIN) and v. What was not asked for is NULL; resets also where there are none. */
+struct tsdb_buckets {
+    const int64_t *t_first;
+    const double *first, *count, *resets;
+};
 
 struct tsdb_samples {
     uint32_t index;    /* of the series: 0..tsdb_select_series-1, unique in the select */
@@ -138,7 +191,9 @@ struct tsdb_samples {
     const int64_t *st; /* start timestamps, or NULL when no sample of the series has one */
     const struct histogram *const *h; /* beside v where samples are histograms; NULL when none of the series is */
     /* Equal non-zero ids within one select: the very same t array (pointer and n), so tables made from t can be kept. */
-    uint64_t times_id;
+    uint64_t times_id; /* of buckets: the counts and first times are equal too */
+    const struct tsdb_buckets *b; /* NULL: these are samples (always, but from TSDB_ROLLUP_COUNT on; then too where aggregates
+                                     cannot tell the series) */
 };
 
 /* The next series that has samples: 0, >0 at the end, <0 error. *out is borrowed until the next call on this cursor. */
@@ -181,6 +236,14 @@ struct tsdb_stats {
     uint64_t batches, exemplars;
 };
 void tsdb_stats(struct tsdb *db, struct tsdb_stats *out);
+
+/* A day on disk, oldest first, from a. */
+struct tsdb_day {
+    int64_t start_ms, mint, maxt;
+    uint64_t series, samples, slices, bytes, version; /* version: changes when the day is written to */
+    bool sealed;
+};
+void tsdb_days(struct tsdb *db, struct arena *a, struct tsdb_day **out, uint32_t *n);
 
 struct tsdb_count {
     struct str name;

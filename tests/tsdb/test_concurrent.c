@@ -1,9 +1,10 @@
 /*
  * test_concurrent.c - ingest, flush and select at once. Every series gets value f(series, i) at time base + i * step,
- * in order; whatever a select returns must be a run from 0 without a hole, at least as long as what was acknowledged
- * before it began. Also: a process that dies at any crash point and by SIGKILL has every acknowledged sample when it
- * comes back.
+ * in order (every fourth one as the sum of a histogram); whatever a select returns must be a run from 0 without a hole,
+ * at least as long as what was acknowledged before it began. Also: a process that dies at any crash point and by SIGKILL
+ * has every acknowledged sample when it comes back.
  */
+#include "base/histogram.h"
 #include "store/store.h"
 #include "tsdb/tsdb.h"
 
@@ -88,6 +89,39 @@ static int give_labels(struct tsdb_batch *b, uint32_t i, struct arena *a, struct
     return 0;
 }
 
+static bool is_histogram(uint32_t id)
+{
+    return id % 4 == 1;
+}
+
+static uint32_t buckets_at(uint32_t i)
+{
+    return 1 + i / 50 % 4;
+}
+
+static void make_histogram(struct histogram *h, struct hist_bucket *b, uint32_t id, uint32_t i)
+{
+    *h = (struct histogram){.schema = 3, .npos = buckets_at(i), .pos = b, .sum = value_of(id, i)};
+    for (uint32_t j = 0; j < h->npos; j++) {
+        b[j] = (struct hist_bucket){(int32_t)(id % 7 + j * 2), i + 1};
+        h->count += b[j].n;
+    }
+}
+
+static void check_sample(const struct tsdb_samples *s, uint32_t at, uint32_t id, uint32_t i)
+{
+    const struct histogram *h = s->h ? s->h[at] : NULL;
+
+    assert_int_equal(h != NULL, is_histogram(id));
+    if (!h) {
+        assert_true(s->v[at] == value_of(id, i));
+        return;
+    }
+    assert_true(h->sum == value_of(id, i) && h->npos == buckets_at(i) && h->count == (double)h->npos * (i + 1));
+    for (uint32_t j = 0; j < h->npos; j++)
+        assert_true(h->pos[j].i == (int32_t)(id % 7 + j * 2) && h->pos[j].n == i + 1);
+}
+
 struct writer {
     struct world *w;
     uint32_t number;
@@ -101,7 +135,10 @@ static void *write_all(void *arg)
     struct tsdb_in in[N];
     int64_t t[N];
     double v[N];
-    struct tsdb_batch b = {.series = in, .t = t, .v = v, .labels = give_labels, .ctx = &wr->number, .nseries = N};
+    const struct histogram *h[N];
+    struct histogram hists[N];
+    struct hist_bucket buckets[N][4];
+    struct tsdb_batch b = {.series = in, .t = t, .v = v, .h = h, .labels = give_labels, .ctx = &wr->number, .nseries = N};
     struct err e = {0};
 
     for (uint32_t i = wr->w->acked[wr->number]; i < wr->w->scrapes; i++) {
@@ -113,6 +150,8 @@ static void *write_all(void *arg)
             arena_release(&a);
             t[k] = wr->w->base + (int64_t)i * STEP_MS;
             v[k] = value_of(wr->number * N + k, i);
+            h[k] = is_histogram(wr->number * N + k) ? &hists[k] : NULL;
+            make_histogram(&hists[k], buckets[k], wr->number * N + k, i);
         }
         if (tsdb_ingest_wait(wr->w->db, &b, &e) < 0)
             fail_msg("%s", e.text);
@@ -140,7 +179,7 @@ static void check_run(struct world *w, const struct tsdb_samples *s, uint32_t id
     assert_true(s->n >= least);
     for (uint32_t i = 0; i < s->n; i++) {
         assert_int_equal(s->t[i], w->base + (int64_t)i * STEP_MS);
-        assert_true(s->v[i] == value_of(id, i));
+        check_sample(s, i, id, i);
     }
 }
 
@@ -170,7 +209,7 @@ static void check_select(struct world *w, const struct matcher *all, enum tsdb_w
             uint32_t i = (uint32_t)((got.t[0] - w->base) / STEP_MS);
             assert_int_equal(got.n, 1);
             assert_true(i + 1 >= least[id / (SERIES / WRITERS)]);
-            assert_true(got.v[0] == value_of((uint32_t)id, i));
+            check_sample(&got, 0, (uint32_t)id, i);
         }
     }
     if (rc < 0)

@@ -230,7 +230,7 @@ static void do_flush(struct world *w, int64_t from, uint32_t n)
             v[k] = before = some_value(kind, before);
             st[k] = has_st ? t[c][0] - 5 : 0;
         }
-        must(day_write_series(dw, s->sid, column, v, has_st ? st : NULL, lengths[c], &e), &e);
+        must(day_write_series(dw, s->sid, column, v, has_st ? st : NULL, NULL, lengths[c], &e), &e);
         for (uint32_t k = 0; k < lengths[c]; k++)
             model_put(s, t[c][k], v[k], st[k]);
     }
@@ -252,7 +252,7 @@ static void do_abort(struct world *w)
     must(day_write_begin(w->p, &dw, &e), &e);
     must(day_write_new(dw, labels_hash(&ls), &ls, &sid, &e), &e);
     must(day_write_times(dw, t, 2, &column, &e), &e);
-    must(day_write_series(dw, sid, column, v, NULL, 2, &e), &e);
+    must(day_write_series(dw, sid, column, v, NULL, NULL, 2, &e), &e);
     day_write_abort(dw);
     assert_int_equal(day_nseries(w->day), before);
 }

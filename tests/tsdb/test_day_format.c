@@ -1,6 +1,7 @@
 /*
  * test_day_format.c - the bytes of format 1 stay readable: golden/day-1.hex holds every key and value of a small day as
- * it was written when the format was made. GOLDEN_WRITE=1 writes the file anew (for a new format, beside the old one).
+ * it was written when the format was made; golden/day-1-histograms.hex of one whose odd series have histograms.
+ * GOLDEN_WRITE=1 writes the files anew (for a new format, beside the old ones).
  */
 #include "tsdb/day_dir.c"
 
@@ -23,12 +24,15 @@ static void must(int rc, const struct err *e)
     assert_true(rc >= 0);
 }
 
+static bool with_hists;
+
 static const char *golden_path(void)
 {
     static char path[512];
     const char *slash = strrchr(__FILE__, '/');
 
-    snprintf(path, sizeof path, "%.*s/golden/day-1.hex", slash ? (int)(slash - __FILE__) : 1, slash ? __FILE__ : ".");
+    snprintf(path, sizeof path, "%.*s/golden/day-1%s.hex", slash ? (int)(slash - __FILE__) : 1, slash ? __FILE__ : ".",
+             with_hists ? "-histograms" : "");
     return path;
 }
 
@@ -96,11 +100,56 @@ static double value_of(uint32_t i, uint32_t k)
     }
 }
 
+/* NULL: a float. Exponential ones whose buckets come and go, custom ones, gauges, fractions, markers, and all mixed. */
+static const struct histogram *hist_of(uint32_t i, uint32_t k, struct arena *a)
+{
+    static const double bounds[] = {0.1, 0.5, 1, 2.5};
+    uint32_t n = 3 + (k / 40 + i) % 4;
+    struct histogram *h = arena_new(a, struct histogram);
+    struct hist_bucket *b = arena_array(a, struct hist_bucket, n);
+
+    if (!with_hists || i % 2 == 0 || (i == 11 && k % 5 == 3))
+        return NULL;
+    if (k % 97 == 50) {
+        h->sum = f64_from_bits(STALE_NAN_BITS);
+        return h;
+    }
+    for (uint32_t j = 0; j < n; j++) {
+        b[j] = (struct hist_bucket){(int32_t)(j + j / 3 * 4), (double)((k % 150) * (j + 1) + i)};
+        if (i == 7)
+            b[j].n /= 8;
+        if (i == 5)
+            b[j].i = (int32_t)MIN(j, 4u);
+        h->count += b[j].n;
+    }
+    h->npos = i == 5 ? MIN(n, 5u) : n;
+    h->pos = b;
+    h->sum = k * 2.5 + i;
+    h->hint = i == 9 ? HIST_GAUGE : HIST_UNKNOWN;
+    if (i == 5) {
+        h->schema = HIST_CUSTOM;
+        h->bounds = bounds;
+        h->nbounds = 4;
+        return h;
+    }
+    h->schema = i == 3 && k > 100 ? 1 : 3;
+    h->zero_threshold = 0x1p-128;
+    h->zero_count = k % 150;
+    h->count += h->zero_count + (i == 11);
+    if (i == 1) {
+        h->neg = b;
+        h->nneg = 2;
+        h->count += b[0].n + b[1].n;
+    }
+    return h;
+}
+
 static void write_day(struct partition *p)
 {
     struct arena a = {0};
     int64_t t[SAMPLES], st[SAMPLES];
     double v[SAMPLES];
+    const struct histogram *h[SAMPLES];
     struct err e;
 
     for (uint32_t part = 0; part < 2; part++) {
@@ -118,9 +167,10 @@ static void write_day(struct partition *p)
                 t[k] = time_of(i, part * n + k);
                 v[k] = value_of(i, part * n + k);
                 st[k] = START - 1;
+                h[k] = hist_of(i, part * n + k, &a);
             }
             must(day_write_times(w, t, n, &column, &e), &e);
-            must(day_write_series(w, i, column, v, i == 1 ? st : NULL, n, &e), &e);
+            must(day_write_series(w, i, column, v, i == 1 ? st : NULL, with_hists && i % 2 ? h : NULL, n, &e), &e);
         }
         must(day_write_commit(w, part + 1, &e), &e);
     }
@@ -151,7 +201,12 @@ static void check_day(struct partition *p)
         assert_int_equal(piece->st != NULL, i == 1);
         for (uint32_t k = 0; k < piece->n; k++) {
             assert_int_equal(piece->t[k], time_of(i, first + k));
-            assert_int_equal(f64_bits(piece->v[k]), f64_bits(value_of(i, first + k)));
+            const struct histogram *h = hist_of(i, first + k, &a);
+            assert_int_equal(piece->h && piece->h[k], h != NULL);
+            if (h)
+                assert_true(hist_stale(h) ? hist_stale(piece->h[k]) : hist_equal(piece->h[k], h));
+            else
+                assert_int_equal(f64_bits(piece->v[k]), f64_bits(value_of(i, first + k)));
         }
     }
     day_reader_close(r);
@@ -305,12 +360,29 @@ static void test_damage(void **state)
     unlink(path);
 }
 
+static int hists_on(void **state)
+{
+    (void)state;
+    with_hists = true;
+    return 0;
+}
+
+static int hists_off(void **state)
+{
+    (void)state;
+    with_hists = false;
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_today),
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_damage),
+        cmocka_unit_test_setup_teardown(test_today, hists_on, hists_off),
+        cmocka_unit_test_setup_teardown(test_golden, hists_on, hists_off),
+        cmocka_unit_test_setup_teardown(test_damage, hists_on, hists_off),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

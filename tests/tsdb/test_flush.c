@@ -32,6 +32,7 @@ static int setup(void **state)
     assert_non_null(mkdtemp(w->dir));
     store_opts_default(&so);
     tsdb_opts_default(&to);
+    to.downsample = false; /* files are counted */
     so.dir = w->dir;
     so.retention_ms = 3 * DAY_MS;
     so.out_of_order_ms = 20 * DAY_MS;

@@ -187,6 +187,7 @@ static void test_random_series(void **state)
         uint32_t k = (uint32_t)draw(SERIES), lo, hi;
         int64_t mint = (int64_t)draw((uint64_t)now), maxt = mint + (int64_t)draw((uint64_t)now), last_t, last_st;
         double last_v;
+        const struct histogram *last_h;
         bool any = head_read(&r, head_series(&h, k), 0, UINT32_MAX, mint, maxt, &p);
         lo = times_lower(t[k], n[k], mint);
         hi = times_lower(t[k], n[k], maxt + 1);
@@ -198,7 +199,7 @@ static void test_random_series(void **state)
         assert_memory_equal(p.v, v[k] + lo, sizeof *p.v * p.n);
         for (uint32_t j = 0; j < p.n; j++)
             assert_int_equal(p.st ? p.st[j] : 0, st[k][lo + j]);
-        assert_true(head_read_newest(&r, head_series(&h, k), 0, mint, maxt, &last_t, &last_v, &last_st));
+        assert_true(head_read_newest(&r, head_series(&h, k), 0, mint, maxt, &last_t, &last_v, &last_st, &last_h));
         assert_int_equal(last_t, t[k][hi - 1]);
         assert_int_equal(f64_bits(last_v), f64_bits(v[k][hi - 1]));
     }
@@ -237,7 +238,7 @@ static void test_drop_and_gc(void **state)
     assert_non_null(atomic_load(&head_series(&h, 5)->chunk));
     epoch_leave(&h.epoch, &reader);
     head_reclaim(&h);
-    assert_ptr_equal(h.gens, h.open);
+    assert_ptr_equal(h.gens, h.appender.open);
     assert_null(atomic_load(&head_series(&h, 5)->chunk));
     assert_non_null(atomic_load(&head_series(&h, 7)->chunk));
     assert_int_equal(head_gc(&h, is_odd, NULL), 1499); /* 7 has a sample */

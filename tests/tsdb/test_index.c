@@ -83,7 +83,7 @@ static int set_up(void **state)
             v[k] = i + k;
         }
         must(day_write_times(w, t, SAMPLES, &column, &e), &e);
-        must(day_write_series(w, i, column, v, NULL, SAMPLES, &e), &e);
+        must(day_write_series(w, i, column, v, NULL, NULL, SAMPLES, &e), &e);
     }
     must(day_write_commit(w, 1, &e), &e);
     partition_set_user(f->p, NULL); /* as after a restart: nothing is in memory */

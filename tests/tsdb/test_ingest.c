@@ -319,6 +319,152 @@ static void test_delete(void **state)
     assert_int_equal(count_samples(w, "d"), 7);
 }
 
+/* A sealed day is written anew without what is deleted, and only then. */
+static void test_delete_from_sealed_day(void **state)
+{
+    struct world *w = *state;
+    const struct partition *before = NULL;
+    struct partition_list l;
+    struct matcher m;
+    struct err e = {0};
+    uint32_t slices;
+
+    for (int i = 0; i < 10; i++) {
+        put(w, "d", w->now + i, i);
+        put(w, "kept", w->now + i, i);
+    }
+    assert_int_equal(store_flush(w->store, "metrics", &e), 0);
+    assert_int_equal(store_reseal(w->store, "metrics", day_of_ms(w->now), &e), 0);
+    assert_int_equal(matcher_init(&m, MATCH_EQ, STR("id"), STR("d"), &e), 0);
+    assert_int_equal(tsdb_delete(w->db, &m, 1, w->now + 2, w->now + 4, &e), 0);
+    matcher_release(&m);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(tsdb_clean_tombstones(w->db, &e), 0);
+        store_partitions(w->store, "metrics", w->now, w->now, &l);
+        assert_int_equal(l.n, 1);
+        assert_true(partition_sealed(l.v[0]));
+        assert_int_equal(day_nsamples(partition_user(l.v[0]), &slices), 17);
+        assert_true(i == 0 || l.v[0] == before); /* nothing to clean: left alone */
+        before = l.v[0];
+        partition_list_release(&l);
+    }
+    assert_int_equal(count_samples(w, "d"), 7);
+    assert_int_equal(count_samples(w, "kept"), 10);
+    world_close(w);
+    world_open(w);
+    assert_int_equal(count_samples(w, "d"), 7);
+}
+
+/* Spoils the text wherever it stands in the journal. */
+static void spoil_journal(struct world *w, const char *text)
+{
+    size_t n = strlen(text), size;
+    char path[128], *bytes;
+    unsigned found = 0;
+    FILE *f;
+
+    for (unsigned number = 1; number < 10; number++) {
+        snprintf(path, sizeof path, "%s/journal/%06u.mdb", w->dir, number);
+        f = fopen(path, "r+");
+        if (!f)
+            continue;
+        assert_int_equal(fseek(f, 0, SEEK_END), 0);
+        size = (size_t)ftell(f);
+        bytes = x_alloc(size);
+        rewind(f);
+        assert_int_equal(fread(bytes, 1, size, f), size);
+        for (size_t i = 0; i + n <= size; i++)
+            if (memcmp(bytes + i, text, n) == 0) {
+                bytes[i] ^= 1;
+                found++;
+            }
+        rewind(f);
+        assert_int_equal(fwrite(bytes, 1, size, f), size);
+        fclose(f);
+        free(bytes);
+    }
+    assert_true(found);
+}
+
+/* A damaged entry costs what leans on it, and no more: not the series that the file names later. */
+static void test_damaged_entry(void **state)
+{
+    struct world *w = *state;
+    struct store_warning *warnings;
+    struct arena a = {0};
+
+    for (int i = 0; i < 5; i++)
+        put(w, "before", w->now + i, i);
+    put(w, "spoiled", w->now, 1);
+    for (int i = 5; i < 10; i++) {
+        put(w, "before", w->now + i, i);
+        put(w, "spoiled", w->now + i, i);
+        put(w, "after", w->now + i, i);
+    }
+    world_close(w);
+    spoil_journal(w, "spoiled");
+    world_open(w);
+    assert_int_equal(count_samples(w, "before"), 5);
+    assert_int_equal(count_samples(w, "spoiled"), 0);
+    assert_int_equal(count_samples(w, "after"), 5);
+    assert_true(store_warnings(w->store, &a, &warnings) > 0);
+    arena_release(&a);
+    put(w, "before", w->now + 20, 1);
+    put(w, "spoiled", w->now + 20, 1);
+    world_close(w);
+    world_open(w);
+    assert_int_equal(count_samples(w, "before"), 6);
+    assert_int_equal(count_samples(w, "spoiled"), 1);
+    head_check(&w->db->head);
+}
+
+static void meet_day(struct world *w)
+{
+    struct partition_list l;
+    struct err e = {0};
+
+    store_partitions(w->store, "metrics", w->now, w->now, &l);
+    assert_int_equal(l.n, 1);
+    assert_true(w->db->unmet);
+    assert_int_equal(tsdb_meet_day(w->db, l.v[0], &e), 0);
+    assert_false(w->db->unmet);
+    partition_list_release(&l);
+}
+
+/* After a restart: where the head knows all of the day, a select need not look for more; where it does not, it must. */
+static void test_meet(void **state)
+{
+    struct world *w = *state;
+    struct err e = {0};
+    char cmd[128];
+
+    put(w, "steady", w->now, 1);
+    assert_int_equal(store_flush(w->store, "metrics", &e), 0);
+    put(w, "steady", w->now + 1, 1);
+    world_close(w);
+    world_open(w);
+    assert_int_equal(w->db->keep_floor, w->now);
+    meet_day(w);
+    assert_true(w->db->keep_floor < w->now);
+    assert_int_equal(count_samples(w, "steady"), 2);
+    put(w, "gone", w->now + 2, 1);
+    assert_int_equal(store_flush(w->store, "metrics", &e), 0);
+    world_close(w);
+    snprintf(cmd, sizeof cmd, "rm %s/journal/*", w->dir); /* all of it is in the day */
+    assert_int_equal(system(cmd), 0);
+    world_open(w);
+    put(w, "steady", w->now + 3, 1);
+    world_close(w);
+    world_open(w);
+    meet_day(w);
+    assert_int_equal(w->db->keep_floor, w->now + 2);
+    assert_int_equal(count_samples(w, "gone"), 1);
+    assert_int_equal(count_samples(w, "steady"), 3);
+    assert_int_equal(store_flush(w->store, "metrics", &e), 0); /* the places noted are the right ones */
+    assert_int_equal(count_samples(w, "gone"), 1);
+    assert_int_equal(count_samples(w, "steady"), 3);
+}
+
 static void test_cardinality(void **state)
 {
     struct world *w = *state;
@@ -349,6 +495,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_exemplars, setup, teardown),
         cmocka_unit_test_setup_teardown(test_metadata, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delete, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_meet, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_entry, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_delete_from_sealed_day, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cardinality, setup, teardown),
     };
 

@@ -1,8 +1,9 @@
 /*
  * test_tsdb.c - the whole of tsdb/ over a real store, against a plain model: random batches (in order, late, repeated,
- * of several samples), flushes, restarts, deletions, and every kind of select in between. The seed is printed;
- * TEST_SEED=N repeats one.
+ * of several samples, floats and histograms), flushes, restarts, deletions, and every kind of select in between. The
+ * seed is printed; TEST_SEED=N repeats one.
  */
+#include "tests/tsdb/random_hist.h"
 #include "tsdb/tsdb.c"
 
 #include <setjmp.h>
@@ -18,6 +19,7 @@ enum { SERIES = 60, SAMPLES_MAX = 4000, STEPS = 400, DELETES_MAX = 50 };
 struct sample {
     int64_t t;
     double v;
+    const struct histogram *h;
 };
 struct model_series {
     struct sample *v;
@@ -32,6 +34,7 @@ struct model {
     struct deletion deletions[DELETES_MAX];
     uint32_t ndeletions;
     int64_t base, now; /* times in use */
+    struct arena hists;
 };
 
 static uint64_t rng;
@@ -47,7 +50,7 @@ static uint64_t draw(uint64_t n)
 /* --- model -------------------------------------------------------------------------------------- */
 
 /* The first value of a time stays. */
-static void model_add(struct model_series *s, int64_t t, double v)
+static void model_add(struct model_series *s, int64_t t, double v, const struct histogram *h)
 {
     uint32_t i = s->n;
 
@@ -57,7 +60,7 @@ static void model_add(struct model_series *s, int64_t t, double v)
     if (i > 0 && s->v[i - 1].t == t)
         return;
     memmove(&s->v[i + 1], &s->v[i], sizeof *s->v * (s->n - i));
-    s->v[i] = (struct sample){t, v};
+    s->v[i] = (struct sample){t, v, h};
     s->n++;
 }
 
@@ -161,7 +164,10 @@ static void random_batch(struct world *w, struct model *m)
     uint32_t ks[SERIES], n = 0, at = 0, from = (uint32_t)draw(SERIES), count = 1 + (uint32_t)draw(SERIES);
     int64_t t[SERIES * 8], scrape = m->now;
     double v[SERIES * 8];
-    struct tsdb_batch b = {.series = in, .t = t, .v = v, .labels = give_labels, .ctx = ks};
+    const struct histogram *h[SERIES * 8];
+    bool hists = draw(3) > 0;
+    struct tsdb_batch b = {
+        .series = in, .t = t, .v = v, .h = hists ? h : NULL, .labels = give_labels, .ctx = ks};
     bool alias = draw(4) == 0;
     struct arena a = {0};
     struct err e = {0};
@@ -184,9 +190,11 @@ static void random_batch(struct world *w, struct model *m)
             if (draw(40) == 0 && s->n)
                 t[at] = s->v[draw(s->n)].t; /* again */
             v[at] = random_value(s->n ? s->v[s->n - 1].v : 1);
-            if (s->n && draw(40) == 0) {
+            h[at] = hists && k % 3 == 0 && draw(12) ? random_hist(&m->hists, draw, s->n ? s->v[s->n - 1].h : NULL) : NULL;
+            if (s->n && draw(40) == 0 && (hists || !s->v[s->n - 1].h)) {
                 t[at] = s->v[s->n - 1].t;
                 v[at] = s->v[s->n - 1].v;
+                h[at] = s->v[s->n - 1].h;
             }
         }
     }
@@ -195,13 +203,30 @@ static void random_batch(struct world *w, struct model *m)
         fail_msg("%s", e.text);
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t j = 0; j < in[i].n; j++)
-            model_add(&m->s[ks[i]], t[in[i].first + j], v[in[i].first + j]);
+            model_add(&m->s[ks[i]], t[in[i].first + j], v[in[i].first + j], h[in[i].first + j]);
     assert_int_equal(b.verdicts[TSDB_OK] + b.verdicts[TSDB_SAME] + b.verdicts[TSDB_DUPLICATE], at);
     m->now = scrape + 1000 * (int64_t)(8 + draw(30));
     arena_release(&a);
 }
 
 /* --- select ------------------------------------------------------------------------------------- */
+
+static void expect_hist(const struct tsdb_samples *got, uint32_t i, const struct histogram *expect)
+{
+    const struct histogram *h = got->h[i];
+    struct histogram x = *h;
+
+    if (hist_stale(expect)) {
+        assert_true(hist_stale(h));
+        return;
+    }
+    assert_true(hist_equal(h, expect));
+    assert_int_equal(h->hint == HIST_GAUGE, expect->hint == HIST_GAUGE);
+    assert_int_not_equal(h->hint, HIST_RESET);
+    x.hint = HIST_UNKNOWN;
+    if (h->hint == HIST_NOT_RESET && i)
+        assert_int_equal(hist_hint_after(&x, got->h[i - 1]), HIST_NOT_RESET);
+}
 
 static void expect_samples(const struct model *m, uint32_t k, int64_t mint, int64_t maxt, enum tsdb_want want,
                            const struct tsdb_samples *got)
@@ -225,7 +250,11 @@ static void expect_samples(const struct model *m, uint32_t k, int64_t mint, int6
     assert_int_equal(got ? got->n : 0, n);
     for (uint32_t i = 0; i < n; i++) {
         assert_int_equal(got->t[i], expect[i].t);
-        assert_int_equal(f64_bits(got->v[i]), f64_bits(expect[i].v));
+        assert_int_equal(got->h && got->h[i], expect[i].h != NULL);
+        if (expect[i].h)
+            expect_hist(got, i, expect[i].h);
+        else
+            assert_int_equal(f64_bits(got->v[i]), f64_bits(expect[i].v));
     }
 }
 
@@ -418,6 +447,7 @@ static void test_random(void **state)
     world_remove(&w);
     for (uint32_t k = 0; k < SERIES; k++)
         free(m->s[k].v);
+    arena_release(&m->hists);
     free(m);
 }
 
