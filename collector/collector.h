@@ -1,7 +1,7 @@
 /*
  * collector.h - front door of collector/: from the wire, from targets and from this host to rows.
  *
- *   push/wire.h     protobuf fields, zero copy          push/remote_write.h   remote write 1.0 and 2.0, text push
+ *   push/remote_write.h   remote write 1.0 and 2.0, text push
  *   scrape/expo.h   text 0.0.4, OpenMetrics, protobuf   scrape/relabel.h      relabel rules
  *   scrape/config.h scrape_configs                      scrape/discovery.h    where targets come from
  *   scrape/scraper.h the loop                           host/host.h           node_* and container_* series

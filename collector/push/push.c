@@ -53,13 +53,13 @@ struct push_request *push_request_new(struct http_request *r, struct push_ctx *c
 
 /* --- the answer ------------------------------------------------------------------------------------ */
 
-static void set_written(struct push_request *p, uint64_t samples, uint64_t exemplars)
+static void set_written(struct push_request *p, uint64_t samples, uint64_t histograms, uint64_t exemplars)
 {
     static const char prefix[] = "X-Prometheus-Remote-Write-";
     const struct {
         const char *what;
         uint64_t n;
-    } headers[] = {{"Samples", samples}, {"Histograms", 0}, {"Exemplars", exemplars}};
+    } headers[] = {{"Samples", samples}, {"Histograms", histograms}, {"Exemplars", exemplars}};
     char name[64], value[24];
 
     for (size_t i = 0; p->kind == PUSH_RW2 && i < ARRAY_LEN(headers); i++) {
@@ -81,7 +81,7 @@ static void answer(struct push_request *p, int status, const char *text)
 
 void push_refuse(struct push_request *p, int status, const char *text)
 {
-    set_written(p, 0, 0);
+    set_written(p, 0, 0, 0);
     answer(p, status, text);
 }
 
@@ -106,16 +106,13 @@ static void answer_stored(struct push_request *p)
     add(&stats.samples, written);
     add(&stats.series, b->nseries);
     add(&stats.refused_samples, refused + p->m.nrefused);
-    set_written(p, written, b->exemplars_stored);
+    set_written(p, written - b->histograms, b->histograms, b->exemplars_stored);
     if (b->bad_verdict != TSDB_OK && !(p->kind == PUSH_RW1 && only_labels))
         snprintf(text, sizeof text, "%s (%llu samples refused, %llu stored)", b->bad.text,
                  (unsigned long long)refused + p->m.nrefused, (unsigned long long)written);
     else if (p->m.refused.code)
         snprintf(text, sizeof text, "%s (%llu samples refused, %llu stored)", p->m.refused.text,
                  (unsigned long long)p->m.nrefused, (unsigned long long)written);
-    else if (p->m.nhistograms)
-        snprintf(text, sizeof text, "native histograms are not stored yet: %u left out, %llu samples stored",
-                 p->m.nhistograms, (unsigned long long)written);
     else {
         answer(p, 204, NULL);
         return;

@@ -6,7 +6,8 @@
 #ifndef COLLECTOR_PUSH_REMOTE_WRITE_H
 #define COLLECTOR_PUSH_REMOTE_WRITE_H
 
-#include "collector/push/wire.h"
+#include "collector/push/wire_hist.h"
+#include "net/wire.h"
 #include "tsdb/tsdb.h"
 
 struct rw_message {
@@ -17,7 +18,6 @@ struct rw_message {
     uint32_t nsymbols;
 
     uint32_t nsamples, nexemplars;
-    uint32_t nhistograms; /* native: read past, not stored */
     uint32_t nrefused;    /* samples of series that can not even be named (2.0: bad references, mixed kinds) */
     struct err refused;   /* the first one's sentence */
 
@@ -37,6 +37,13 @@ void rw_grow_samples(struct rw_message *m);
 struct tsdb_exemplar *rw_add_exemplar(struct rw_message *m);
 struct tsdb_metadata *rw_add_metadata(struct rw_message *m);
 void rw_start_times(struct rw_message *m); /* makes batch.st, zeroed */
+/*
+ * Reads a Histogram message as the next sample. >0: it can be read but is none that may be stored, e says why.
+ * ERR_INVALID: malformed. ERR_LIMIT as rw_check_rows.
+ */
+int rw_read_histogram(struct rw_message *m, enum wire_hist_kind kind, struct str bytes, struct err *e);
+/* Takes back the samples and exemplars of a series that is refused. */
+void rw_drop_rows(struct rw_message *m, const struct tsdb_in *in);
 /* ERR_LIMIT when the rows read so far take more than ROWS_BYTES_MAX. To be asked after each series and each unusual row. */
 int rw_check_rows(const struct rw_message *m, struct err *e);
 int rw_malformed(const struct rw_message *m, const void *at, const char *what, struct err *e);

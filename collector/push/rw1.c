@@ -117,7 +117,11 @@ static int read_rest(struct rw_message *m, struct tsdb_in *in, const uint8_t *p,
             if (rc == 0 && rw_check_rows(m, e) < 0)
                 rc = ERR_LIMIT;
         } else if (f.type == WIRE_BYTES && f.number == 4) {
-            m->nhistograms++;
+            rc = rw_read_histogram(m, WIRE_HIST_REMOTE_WRITE, f.bytes, e);
+            if (rc > 0) { /* the request is taken back as a whole */
+                buf_release(&scattered);
+                return ERR_INVALID;
+            }
         }
         if (rc < 0)
             break;

@@ -270,6 +270,18 @@ static const uint8_t *usual_refs(struct series *s, const uint8_t *p, const uint8
     return r.end;
 }
 
+/* A bad one is no more than that: the rest of the series is kept. */
+static int read_histogram(struct rw_message *m, struct series *s, struct str bytes)
+{
+    struct err why = {0};
+    int rc = rw_read_histogram(m, WIRE_HIST_REMOTE_WRITE, bytes, &why);
+
+    s->nhistograms += rc == 0;
+    if (rc > 0)
+        refuse(m, 1, "%s", why.text);
+    return rc < 0 ? rc : 0;
+}
+
 /* The fields from p on. Sets *again when there are references among them, so that all must be gathered. */
 static int read_fields(struct rw_message *m, struct series *s, const uint8_t *p, const uint8_t *end, bool *again)
 {
@@ -285,7 +297,7 @@ static int read_fields(struct rw_message *m, struct series *s, const uint8_t *p,
         else if (f.number == 2)
             rc = read_sample(m, f.bytes);
         else if (f.number == 3)
-            s->nhistograms++;
+            rc = read_histogram(m, s, f.bytes);
         else if (f.number == 4)
             rc = read_exemplar(m, f.bytes);
         else if (f.number == 5)
@@ -317,14 +329,13 @@ static int end_series(struct rw_message *m, struct series *s, struct str bytes, 
     in->raw = bytes;
     in->n = m->nsamples - in->first;
     in->exemplar_n = m->nexemplars - in->exemplar_first;
-    m->nhistograms += s->nhistograms;
     if (rc == ERR_LIMIT)
         return refuse(m, in->n, "a series with more than %d label references", REFS_MAX);
     if (check_refs(m, s->refs, s->nrefs, &why) < 0)
         return refuse(m, in->n, "%s", why.text);
     if (labels_bytes(m, s->refs, s->nrefs) > LABELS_BYTES)
         return refuse(m, in->n, "labels of %zu bytes, at most %d", labels_bytes(m, s->refs, s->nrefs), LABELS_BYTES);
-    if (in->n && s->nhistograms)
+    if (s->nhistograms && in->n > s->nhistograms)
         return refuse(m, in->n, "a series with both floats and histograms");
     if (s->metadata.p && read_metadata(m, s->metadata, name_of(m, s)) < 0)
         return rw_malformed(m, s->metadata.p, "metadata", e);
@@ -361,10 +372,7 @@ static int read_series(struct rw_message *m, struct str bytes, struct series *s,
         return rw_check_rows(m, e) < 0 ? ERR_LIMIT : rw_malformed(m, p, "a field of a time series", e);
     rc = end_series(m, s, bytes, again, scratch, e);
     if (rc > 0 || (s->in->n == 0 && s->in->exemplar_n == 0)) { /* refused, or nothing of it to store */
-        if (m->batch.st)
-            memset(m->batch.st + s->in->first, 0, sizeof *m->batch.st * (m->nsamples - s->in->first));
-        m->nsamples = s->in->first;
-        m->nexemplars = s->in->exemplar_first;
+        rw_drop_rows(m, s->in);
         m->batch.nseries--;
     }
     return rc < 0 ? rc : rw_check_rows(m, e);

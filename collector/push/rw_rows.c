@@ -74,12 +74,44 @@ void rw_grow_samples(struct rw_message *m)
         m->batch.st = grown(m->a, m->batch.st, sizeof *m->batch.st, m->nsamples, m->samples_cap);
         memset(m->batch.st + m->nsamples, 0, sizeof *m->batch.st * (m->samples_cap - m->nsamples));
     }
+    if (m->batch.h) {
+        m->batch.h = grown(m->a, m->batch.h, sizeof *m->batch.h, m->nsamples, m->samples_cap);
+        memset(m->batch.h + m->nsamples, 0, sizeof *m->batch.h * (m->samples_cap - m->nsamples));
+    }
 }
 
 void rw_start_times(struct rw_message *m)
 {
     if (!m->batch.st)
         m->batch.st = arena_zalloc(m->a, sizeof *m->batch.st * m->samples_cap);
+}
+
+int rw_read_histogram(struct rw_message *m, enum wire_hist_kind kind, struct str bytes, struct err *e)
+{
+    struct wire_hist *x = arena_new(m->a, struct wire_hist);
+    int rc = wire_hist_read(bytes, kind, m->a, x, e);
+
+    if (rc != 0)
+        return rc;
+    if (!m->batch.h)
+        m->batch.h = arena_zalloc(m->a, sizeof *m->batch.h * m->samples_cap);
+    if (x->st)
+        rw_start_times(m);
+    rw_add_sample(m, x->t, 0);
+    m->batch.h[m->nsamples - 1] = &x->h;
+    if (x->st)
+        m->batch.st[m->nsamples - 1] = x->st;
+    return rw_check_rows(m, e);
+}
+
+void rw_drop_rows(struct rw_message *m, const struct tsdb_in *in)
+{
+    if (m->batch.st)
+        memset(m->batch.st + in->first, 0, sizeof *m->batch.st * (m->nsamples - in->first));
+    if (m->batch.h)
+        memset(m->batch.h + in->first, 0, sizeof *m->batch.h * (m->nsamples - in->first));
+    m->nsamples = in->first;
+    m->nexemplars = in->exemplar_first;
 }
 
 struct tsdb_exemplar *rw_add_exemplar(struct rw_message *m)

@@ -94,7 +94,7 @@ static void put_metadata(struct rw_message *m, const struct expo_entry *en)
         md->type = en->type;
 }
 
-static void put_series(struct text_push *t, const struct expo_entry *en, int64_t now)
+static int put_series(struct text_push *t, const struct expo_entry *en, int64_t now, struct err *e)
 {
     struct rw_message *m = &t->p->m;
     uint32_t i = m->batch.nseries;
@@ -116,7 +116,13 @@ static void put_series(struct text_push *t, const struct expo_entry *en, int64_t
         t->salt.lo + en->normalise_le + 2 * en->normalise_quantile; /* the same text means another set with these */
     in->key.hi += t->salt.hi;
     in->n = 1;
-    rw_add_sample(m, en->has_t ? en->t : now, en->v);
+    if (en->histogram.n) {
+        if (rw_read_histogram(m, WIRE_HIST_EXPOSITION, en->histogram, e) != 0)
+            return ERR_INVALID;
+        m->batch.t[m->nsamples - 1] = en->has_t ? en->t : now;
+    } else {
+        rw_add_sample(m, en->has_t ? en->t : now, en->v);
+    }
     if (en->st) {
         rw_start_times(m);
         m->batch.st[m->nsamples - 1] = en->st;
@@ -130,6 +136,7 @@ static void put_series(struct text_push *t, const struct expo_entry *en, int64_t
                                                                  : now};
     }
     in->exemplar_n = m->nexemplars - in->exemplar_first;
+    return 0;
 }
 
 static int read_body(struct text_push *t, struct err *e)
@@ -150,11 +157,9 @@ static int read_body(struct text_push *t, struct err *e)
     t->p->m.batch.ctx = t;
     t->x = expo_new(r->arena, format, r->body, &opts);
     while ((rc = expo_next(t->x, &en, e)) == 0 && en.kind != EXPO_END) {
-        if (en.kind == EXPO_SERIES && en.histogram.n)
-            t->p->m.nhistograms++;
-        else if (en.kind == EXPO_SERIES)
-            put_series(t, &en, now);
-        else if (en.kind != EXPO_COMMENT)
+        if (en.kind == EXPO_SERIES && (rc = put_series(t, &en, now, e)) < 0)
+            return rc;
+        if (en.kind != EXPO_SERIES && en.kind != EXPO_COMMENT)
             put_metadata(&t->p->m, &en);
         if (rw_check_rows(&t->p->m, e) < 0)
             return ERR_LIMIT;

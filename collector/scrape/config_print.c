@@ -481,6 +481,11 @@ void print_scrape_config(const struct scrape_config *c, struct buf *out)
     put_job(&(struct yaml){.out = out, .fingerprint = true}, c);
 }
 
+void print_scrape_config_shown(const struct scrape_config *c, struct buf *out)
+{
+    put_job(&(struct yaml){.out = out}, c);
+}
+
 void print_sd_config(const struct sd_config *c, struct buf *out)
 {
     put_sd(&(struct yaml){.out = out, .fingerprint = true}, c);

@@ -97,6 +97,8 @@ struct str path_join(struct arena *a, struct str dir, struct str file);
 
 /* Printers. */
 void print_scrape_config(const struct scrape_config *c, struct buf *out);
+/* For people: secrets are written <secret>. */
+void print_scrape_config_shown(const struct scrape_config *c, struct buf *out);
 void print_series_part(const struct scrape_config *c, struct buf *out);
 void print_sd_config(const struct sd_config *c, struct buf *out);
 

@@ -30,8 +30,10 @@ struct expo_entry {
     int64_t st; /* start timestamp ms, 0 none */
     const struct expo_exemplar *exemplars;
     uint32_t nexemplars;
-    /* Native histograms (protobuf): the message bytes, borrowed from the body; empty else. */
+    /* Native histograms (protobuf): the message bytes, borrowed from the body; empty else. gauge: its type said so. */
     struct str histogram;
+    bool gauge;
+    bool classic_too; /* a part of a histogram that came right before as a native one */
 };
 
 struct expo_opts {

@@ -4,10 +4,11 @@
  * A message gives several series; each gets a text in the form of text 1.0.0, so that its key and labels are found as
  * those of any other. A native histogram is one more entry, which carries the bytes of its message.
  */
-#include "collector/push/wire.h"
 #include "collector/scrape/expo_read.h"
+#include "net/wire.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /* --- fields ----------------------------------------------------------------------------------------- */
 
@@ -169,6 +170,32 @@ static void put_quoted(struct buf *out, struct str s)
     buf_putc(out, '"');
 }
 
+void expo_put_series(struct buf *out, const struct labels *ls)
+{
+    struct str metric = labels_get(ls, STR(LABEL_NAME));
+    bool legacy = metric_name_legacy(metric), comma = !legacy;
+
+    if (legacy)
+        buf_puts(out, metric);
+    buf_putc(out, '{');
+    if (!legacy)
+        put_quoted(out, metric);
+    for (uint32_t i = 0; i < ls->n; i++) {
+        if (str_eqz(ls->v[i].name, LABEL_NAME))
+            continue;
+        if (comma)
+            buf_putc(out, ',');
+        if (label_name_legacy(ls->v[i].name))
+            buf_puts(out, ls->v[i].name);
+        else
+            put_quoted(out, ls->v[i].name);
+        buf_putc(out, '=');
+        put_quoted(out, ls->v[i].value);
+        comma = true;
+    }
+    buf_putc(out, '}');
+}
+
 /* name_suffix{labels,extra="number"} */
 static struct str series_text(struct expo *x, const struct metric *m, const char *suffix, const char *extra,
                               double number)
@@ -322,13 +349,13 @@ static int expand_summary(struct expo *x, struct metric *m)
     return 0;
 }
 
-struct histogram {
+struct classic {
     uint64_t count, zero_count;
     double count_float, zero_count_float, sum, zero_threshold;
     bool spans, has_inf;
 };
 
-static int read_histogram(struct metric *m, struct histogram *h)
+static int read_histogram(struct metric *m, struct classic *h)
 {
     memset(h, 0, sizeof(*h));
     EACH_FIELD(m->value, f)
@@ -367,7 +394,7 @@ static int read_histogram(struct metric *m, struct histogram *h)
     return 0;
 }
 
-static int expand_bucket(struct expo *x, const struct metric *m, struct str message, struct histogram *h)
+static int expand_bucket(struct expo *x, const struct metric *m, struct str message, struct classic *h)
 {
     double bound = 0, count_float = 0;
     struct str exemplar = STR_NULL;
@@ -389,15 +416,75 @@ static int expand_bucket(struct expo *x, const struct metric *m, struct str mess
                         exemplar);
 }
 
+/* Adds the exemplar to those of a native histogram if it says when it was. */
+static int take_exemplar(struct expo *x, struct expo_exemplar **list, uint32_t *n, struct str message)
+{
+    struct expo_exemplar ex, *more;
+
+    if (read_exemplar(x, message, &ex) < 0)
+        return ERR_INVALID;
+    if (!ex.has_t)
+        return 0;
+    if ((*n & (*n - 1)) == 0) { /* 0, 1, 2, 4, ... are full */
+        more = arena_alloc(x->a, sizeof(*more) * MAX(*n * 2, 2u));
+        if (*n)
+            memcpy(more, *list, sizeof(*more) * *n);
+        *list = more;
+    }
+    (*list)[(*n)++] = ex;
+    return 0;
+}
+
+/* Those of the buckets: the field `exemplar` of each. */
+static int take_bucket_exemplars(struct expo *x, struct expo_exemplar **list, uint32_t *n, struct str bucket)
+{
+    EACH_FIELD(bucket, f)
+    {
+        if (f.number == 3 && f.type == WIRE_BYTES && take_exemplar(x, list, n, f.bytes) < 0)
+            return ERR_INVALID;
+    }
+    return 0;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct expo_exemplar *l = a, *r = b;
+
+    return (l->t > r->t) - (l->t < r->t);
+}
+
+/* The entry of a native histogram. Its exemplars are its own, or, when it has none, those of its classic buckets. */
+static int push_native(struct expo *x, const struct metric *m)
+{
+    struct expo_entry *en = push_series(x, m, "", NULL, 0, 0);
+    struct expo_exemplar *own = NULL, *of_buckets = NULL;
+    uint32_t nown = 0, nof_buckets = 0;
+
+    en->histogram = m->value;
+    en->gauge = x->proto->pb_type == PB_GAUGE_HISTOGRAM;
+    EACH_FIELD(m->value, f)
+    {
+        if (f.number == 16 && f.type == WIRE_BYTES && take_exemplar(x, &own, &nown, f.bytes) < 0)
+            return ERR_INVALID;
+        if (f.number == 3 && f.type == WIRE_BYTES && take_bucket_exemplars(x, &of_buckets, &nof_buckets, f.bytes) < 0)
+            return ERR_INVALID;
+    }
+    en->exemplars = nown ? own : of_buckets;
+    en->nexemplars = nown ? nown : nof_buckets;
+    if (en->nexemplars > 1)
+        qsort(nown ? own : of_buckets, en->nexemplars, sizeof(*own), by_time);
+    return 0;
+}
+
 static int expand_histogram(struct expo *x, struct metric *m)
 {
-    struct histogram h;
+    struct classic h;
     double count;
 
     if (read_histogram(m, &h) < 0)
         return ERR_INVALID;
-    if (h.spans || h.zero_threshold > 0 || h.zero_count > 0)
-        push_series(x, m, "", NULL, 0, 0)->histogram = m->value;
+    if ((h.spans || h.zero_threshold > 0 || h.zero_count > 0) && push_native(x, m) < 0)
+        return ERR_INVALID;
     count = h.count_float > 0 || h.zero_count_float > 0 ? h.count_float : (double)h.count;
     push_series(x, m, "_count", NULL, 0, count);
     push_series(x, m, "_sum", NULL, 0, h.sum);
@@ -430,6 +517,8 @@ static int expand_metric(struct expo *x, struct str message, struct err *e)
         case PB_HISTOGRAM:
         case PB_GAUGE_HISTOGRAM:
             code = expand_histogram(x, &m);
+            for (uint32_t i = 1; i < r->npending; i++)
+                r->pending[i].classic_too = r->pending[0].histogram.n > 0;
             break;
         default:
             code = expand_simple(x, &m, r->pb_type == PB_COUNTER);

@@ -85,6 +85,8 @@ bool expo_text_type(struct str s, bool strict, uint8_t *type);
 
 int expo_text_next(struct expo *x, struct expo_entry *out, struct err *e);
 int expo_om_next(struct expo *x, struct expo_entry *out, struct err *e);
+/* Labels in the form of a line of text 1.0.0, without a value: name{...}. */
+void expo_put_series(struct buf *out, const struct labels *ls);
 struct proto_reader *expo_proto_new(struct arena *a);
 int expo_proto_next(struct expo *x, struct expo_entry *out, struct err *e);
 

@@ -7,10 +7,14 @@
  * was live gets its marker. (3) The key of a row is the hash of its text mixed with series_id, which stands for
  * everything else its labels depend on.
  */
+#include "collector/push/wire_hist.h"
 #include "collector/scrape/scraper_private.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
+
+enum { HISTOGRAM_BYTES_MAX = 512 << 20 };
 
 static const struct str no_name = {NULL, 0};
 
@@ -189,10 +193,27 @@ static void grow_rows(struct scrape_run *run)
     b->series = x_realloc(b->series, sizeof(*b->series) * cap);
     b->t = x_realloc(b->t, sizeof(*b->t) * cap);
     b->v = x_realloc(b->v, sizeof(*b->v) * cap);
+    if (b->h)
+        b->h = x_realloc(b->h, sizeof(*b->h) * cap);
     run->series_cap = cap;
 }
 
-static struct tsdb_in *push_row(struct scrape_run *run, struct hash128 hash, struct str raw, int64_t t, double v)
+/* h: the sample, where it is a histogram. */
+static void set_hist(struct scrape_run *run, uint32_t i, const struct histogram *h)
+{
+    struct tsdb_batch *b = &run->batch;
+
+    if (!b->h && !h)
+        return;
+    if (!b->h) {
+        b->h = x_alloc(sizeof(*b->h) * run->series_cap);
+        memset(b->h, 0, sizeof(*b->h) * i);
+    }
+    b->h[i] = h;
+}
+
+static struct tsdb_in *push_row(struct scrape_run *run, struct hash128 hash, struct str raw, int64_t t, double v,
+                                const struct histogram *h)
 {
     struct tsdb_batch *b = &run->batch;
     uint32_t i = b->nseries;
@@ -206,6 +227,7 @@ static struct tsdb_in *push_row(struct scrape_run *run, struct hash128 hash, str
                                     .exemplar_first = run->nexemplars};
     b->t[i] = t;
     b->v[i] = v;
+    set_hist(run, i, h);
     b->nseries++;
     return &b->series[i];
 }
@@ -251,7 +273,7 @@ static int remember_new(struct scrape_run *run, struct cached_series *s, const s
     return 0;
 }
 
-static int take_series(struct scrape_run *run, const struct expo_entry *en)
+static int take_series(struct scrape_run *run, const struct expo_entry *en, const struct histogram *h)
 {
     struct series_cache *cache = &run->t->cache;
     uint8_t form = (uint8_t)((en->normalise_le ? SERIES_LE : 0) | (en->normalise_quantile ? SERIES_QUANTILE : 0));
@@ -282,7 +304,7 @@ static int take_series(struct scrape_run *run, const struct expo_entry *en)
         run->fresh = grow(run->fresh, &run->fresh_cap, run->nfresh, sizeof(*run->fresh));
         run->fresh[run->nfresh++] = (struct fresh_labels){run->batch.nseries, ls};
     }
-    row = push_row(run, hash, en->series, explicit_t ? en->t : run->time_ms, en->v);
+    row = push_row(run, hash, en->series, explicit_t ? en->t : run->time_ms, en->v, h);
     if (en->nexemplars)
         push_exemplars(run, row, en);
     return 0;
@@ -361,21 +383,94 @@ static void push_families(struct scrape_run *run)
 /* --- a body
  * ------------------------------------------------------------------------------------------------------------ */
 
+/* Makes a histogram coarser until the job's limits are met. A limit that cannot be met fails the scrape. */
+static int fit_histogram(struct scrape_run *run, struct histogram *h)
+{
+    uint64_t limit = run->config->native_bucket_limit;
+    double factor = run->config->native_min_bucket_factor;
+
+    if (factor > 1 && !hist_custom(h)) {
+        double finest = floor(-log2(log2(factor)));
+        if (finest < h->schema)
+            *h = *hist_reduce(&run->arena, h, (int32_t)MAX(finest, (double)HIST_SCHEMA_MIN));
+    }
+    while (limit && (uint64_t)h->npos + h->nneg > limit) {
+        if (hist_custom(h) || h->schema == HIST_SCHEMA_MIN)
+            return err_set(&run->err, ERR_LIMIT, "histogram bucket limit exceeded: %u buckets, native_histogram_bucket_limit: %llu",
+                           h->npos + h->nneg, (unsigned long long)limit);
+        *h = *hist_reduce(&run->arena, h, h->schema - 1);
+    }
+    return 0;
+}
+
+static int take_native(struct scrape_run *run, const struct expo_entry *en)
+{
+    struct wire_hist *x = arena_new(&run->arena, struct wire_hist);
+    struct err why = {0};
+
+    if (wire_hist_read(en->histogram, WIRE_HIST_EXPOSITION, &run->arena, x, &why) != 0)
+        return err_set(&run->err, ERR_INVALID, "%.*s: %s", STR_ARG(str_head(en->series, 100)), why.text);
+    if (run->arena.bytes > HISTOGRAM_BYTES_MAX) /* a byte of the body can mean a bucket */
+        return err_set(&run->err, ERR_LIMIT, "the histograms of this body take more than %d bytes of memory", HISTOGRAM_BYTES_MAX);
+    if (en->gauge)
+        x->h.hint = HIST_GAUGE;
+    if (fit_histogram(run, &x->h) < 0)
+        return run->err.code;
+    return take_series(run, en, &x->h);
+}
+
+/* The classic histograms of the family that ends, as native ones. */
+static int take_converted(struct scrape_run *run)
+{
+    struct expo_entry en;
+    struct histogram h;
+
+    while (nhcb_next(&run->nhcb, &en, &h)) {
+        struct histogram *own = arena_new(&run->arena, struct histogram);
+        *own = h;
+        if (fit_histogram(run, own) < 0 || take_series(run, &en, own) < 0)
+            return run->err.code;
+    }
+    return 0;
+}
+
+static int take_entry(struct scrape_run *run, struct expo *x, const struct expo_entry *en)
+{
+    bool has_native = run->native && (en->classic_too || en->histogram.n);
+    int rc = 0;
+
+    if (en->histogram.n)
+        return run->native ? take_native(run, en) : 0;
+    if (run->to_nhcb && !has_native)
+        rc = nhcb_take(&run->nhcb, x, en, &run->err);
+    if (rc < 0)
+        return rc;
+    if ((rc > 0 || has_native) && !run->always_classic)
+        return 0;
+    return take_series(run, en, NULL);
+}
+
 static int read_entries(struct scrape_run *run)
 {
     struct expo *x = expo_new(&run->arena, run->format, buf_str(&run->body), NULL);
     struct expo_entry en;
     int code;
 
+    run->nhcb.a = &run->arena;
     while ((code = expo_next(x, &en, &run->err)) == 0 && en.kind != EXPO_END) {
         if (en.kind == EXPO_SERIES) {
-            if (en.histogram.n == 0 && (code = take_series(run, &en)) < 0)
+            if ((code = take_entry(run, x, &en)) < 0)
                 return code;
         } else if (en.kind != EXPO_COMMENT) {
+            if (en.kind == EXPO_TYPE && run->to_nhcb) {
+                if ((code = take_converted(run)) < 0)
+                    return code;
+                nhcb_family(&run->nhcb, &en);
+            }
             take_meta(run, &en);
         }
     }
-    return code;
+    return code < 0 ? code : take_converted(run);
 }
 
 void scrape_parse(struct scrape_run *run)
@@ -401,7 +496,7 @@ static void push_marker(void *arg, const struct cached_series *s)
     struct scrape_run *run = arg;
 
     if (!run->skip_markers)
-        push_row(run, s->hash, series_cache_text(&run->t->cache, s), run->time_ms, f64_from_bits(STALE_NAN_BITS));
+        push_row(run, s->hash, series_cache_text(&run->t->cache, s), run->time_ms, f64_from_bits(STALE_NAN_BITS), NULL);
 }
 
 static void push_report(struct scrape_run *run, const char *name, double v)
@@ -409,7 +504,7 @@ static void push_report(struct scrape_run *run, const char *name, double v)
     struct hash128 hash = hash128(name, strlen(name));
 
     hash.hi ^= UINT64_C(0xa5a5a5a55a5a5a5a); /* not that of a scraped series with the same text */
-    push_row(run, hash, str_of(name), run->time_ms, run->end ? f64_from_bits(STALE_NAN_BITS) : v);
+    push_row(run, hash, str_of(name), run->time_ms, run->end ? f64_from_bits(STALE_NAN_BITS) : v, NULL);
 }
 
 static void push_reports(struct scrape_run *run)

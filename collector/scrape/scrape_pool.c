@@ -28,7 +28,6 @@ void scrape_pool_free(struct scraper *s, struct scrape_pool *p)
     arena_release(&p->dropped_arena);
     scrape_configs_unref(p->owner);
     free((void *)(uintptr_t)p->name.p);
-    free((void *)(uintptr_t)p->accept.p);
     free(p);
 }
 
@@ -70,7 +69,6 @@ static void set_series_id(const struct scrape_pool *p, struct target *t)
 void scrape_pool_configure(struct scraper *s, struct scrape_pool *p, const struct scrape_config *c,
                            struct scrape_configs *owner)
 {
-    struct buf accept = {0};
     struct scrape_configs *old = p->owner;
     bool same = p->config && str_eq(p->config->text, c->text);
 
@@ -78,10 +76,6 @@ void scrape_pool_configure(struct scraper *s, struct scrape_pool *p, const struc
     p->config = c;
     p->owner = owner ? scrape_configs_ref(owner) : NULL;
     scrape_configs_unref(old);
-    accept_header(c, &accept);
-    free((void *)(uintptr_t)p->accept.p);
-    p->accept = (struct str){x_strdup(buf_str(&accept)), accept.n};
-    buf_release(&accept);
     for (uint32_t i = 0; i < p->ntargets; i++)
         set_series_id(p, p->targets[i]);
     if (same)

@@ -24,6 +24,7 @@ struct scrape_run *scrape_run_new(struct scraper *s, struct target *t, int64_t t
 {
     struct scrape_run *run = x_zalloc(sizeof(*run));
     struct scrape_pool *p = t->pool;
+    struct buf accept = {0};
 
     assert(!t->busy);
     t->busy = true;
@@ -39,7 +40,12 @@ struct scrape_run *scrape_run_new(struct scraper *s, struct target *t, int64_t t
     run->time_ms = time_ms;
     run->timeout_ms = t->timeout_ms;
     run->series_id = t->series_id;
-    run->accept = arena_dup(&run->arena, p->accept);
+    run->native = t->native;
+    run->to_nhcb = t->to_nhcb;
+    run->always_classic = t->always_classic;
+    accept_header(p->config, t->native, &accept);
+    run->accept = arena_dup(&run->arena, buf_str(&accept));
+    buf_release(&accept);
     run->start_ns = clock_mono_ns();
     return run;
 }
@@ -52,6 +58,8 @@ static void run_free(struct scrape_run *run)
     free(run->batch.series);
     free(run->batch.t);
     free(run->batch.v);
+    free(run->batch.h);
+    nhcb_release(&run->nhcb);
     free(run->batch.exemplars);
     free(run->batch.metadata);
     free(run->fresh);
@@ -139,17 +147,18 @@ static void note_refused(struct scrape_run *run)
 {
     const uint32_t *v = run->batch.verdicts;
     uint64_t n = run->duplicates + v[TSDB_DUPLICATE] + v[TSDB_FUTURE] + v[TSDB_TOO_OLD] + v[TSDB_BAD_LABELS] +
-                 v[TSDB_SERIES_LIMIT];
+                 v[TSDB_SERIES_LIMIT] + v[TSDB_BAD_HISTOGRAM];
     bool was = run->t->dropping;
 
     run->t->dropping = n > 0 && !run->end;
     if (!run->t->dropping || was)
         return;
     log_warn("scrape",
-             "%.*s %.*s: %llu samples refused (%llu duplicate, %u too old, %u too far ahead, %u over the series limit)",
+             "%.*s %.*s: %llu samples refused (%llu duplicate, %u too old, %u too far ahead, %u over the series limit, "
+             "%u bad histograms)",
              STR_ARG(run->config->job), STR_ARG(run->t->url), (unsigned long long)n,
              (unsigned long long)run->duplicates + v[TSDB_DUPLICATE], v[TSDB_TOO_OLD], v[TSDB_FUTURE],
-             v[TSDB_SERIES_LIMIT]);
+             v[TSDB_SERIES_LIMIT], v[TSDB_BAD_HISTOGRAM]);
 }
 
 static void note_health(struct scrape_run *run)

@@ -30,6 +30,10 @@ void scraper_free(struct scraper *s);
 /* For the API: JSON values. */
 void scraper_targets_json(struct scraper *s, struct buf *out, struct str state, struct str pool);
 void scraper_pools_json(struct scraper *s, struct buf *out);
+/* {"yaml":TEXT} of a pool; {"steps":[{rule,output,keep}]} of its relabel_configs over ls. ERR_INVALID: no such pool. */
+int scraper_pool_config_json(struct scraper *s, struct buf *out, struct str pool, struct err *e);
+int scraper_relabel_steps_json(struct scraper *s, struct buf *out, struct str pool, const struct labels *ls,
+                               struct err *e);
 /* limit <= 0: none. A match_target that is no selector matches nothing. */
 void scraper_targets_metadata_json(struct scraper *s, struct buf *out, struct str match_target, struct str metric,
                                    int64_t limit);

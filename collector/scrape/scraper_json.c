@@ -119,7 +119,8 @@ static struct scrape_pool **sorted_pools(const struct scraper *s)
 
 void scraper_targets_json(struct scraper *s, struct buf *out, struct str state, struct str pool)
 {
-    bool active = !str_eq_nocase(state, STR("dropped")), dropped = !str_eq_nocase(state, STR("active"));
+    bool all = state.n == 0 || str_eq_nocase(state, STR("any"));
+    bool active = all || str_eq_nocase(state, STR("active")), dropped = all || str_eq_nocase(state, STR("dropped"));
     struct scrape_pool **pools;
     struct json j;
 

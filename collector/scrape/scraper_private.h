@@ -9,6 +9,7 @@
 #define COLLECTOR_SCRAPE_SCRAPER_PRIVATE_H
 
 #include "collector/scrape/expo.h"
+#include "collector/scrape/nhcb.h"
 #include "collector/scrape/target.h"
 
 #include <stdatomic.h>
@@ -31,7 +32,6 @@ struct scrape_pool {
     bool over_limit; /* more targets than target_limit: all fail unscraped */
     bool dirty, present;
     int64_t synced_ms; /* clock_mono_ms of the last synchronisation */
-    struct str accept; /* malloc'ed */
 };
 
 struct scraper {
@@ -80,6 +80,7 @@ struct scrape_run {
     int64_t time_ms, timeout_ms, start_ns;
     struct hash128 series_id;
     struct str accept;
+    bool native, to_nhcb, always_classic; /* the target's */
 
     struct arena arena;
     struct buf body;
@@ -94,6 +95,7 @@ struct scrape_run {
     uint32_t first_report; /* series from here on are our own */
     uint32_t nexemplars;
     uint64_t scraped, post_relabel, added, duplicates;
+    struct nhcb nhcb;
 };
 
 /* Scheduler: the target is marked busy and the run filled by the caller. Fetches, then the rest happens elsewhere. */

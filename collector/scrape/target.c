@@ -149,6 +149,16 @@ static int read_times(const struct labels *ls, struct target_plan *out, struct e
     return 0;
 }
 
+static int read_switch(const struct labels *ls, const char *name, bool *out, struct err *e)
+{
+    struct str v = labels_get(ls, str_of(name));
+
+    *out = str_eqz(v, "true");
+    if (!*out && !str_eqz(v, "false"))
+        return err_set(e, ERR_INVALID, "%s must be true or false, not \"%.*s\"", name, STR_ARG(str_head(v, 100)));
+    return 0;
+}
+
 static struct hash128 plan_id(const struct target_plan *p)
 {
     struct buf b = {0};
@@ -191,7 +201,9 @@ int target_plan(const struct scrape_config *c, const struct target_group *g, con
         return TARGET_DROPPED;
     if (!target_address_valid(address))
         return err_set(e, ERR_INVALID, "\"%.*s\" is not a valid hostname", STR_ARG(str_head(address, 200)));
-    if (read_times(&ls, out, e) < 0)
+    if (read_times(&ls, out, e) < 0 || read_switch(&ls, "__scrape_native_histograms__", &out->native, e) < 0 ||
+        read_switch(&ls, "__convert_classic_histograms_to_nhcb__", &out->to_nhcb, e) < 0 ||
+        read_switch(&ls, "__always_scrape_classic_histograms__", &out->always_classic, e) < 0)
         return ERR_INVALID;
     out->url = make_url(c, &ls, a);
     out->unix_socket = labels_get(&ls, STR("__unix_socket__"));
@@ -242,6 +254,9 @@ void target_update(struct target *t, const struct target_plan *p)
     t->discovered = labels_dup(&t->discovered_arena, &p->discovered);
     t->interval_ms = p->interval_ms;
     t->timeout_ms = p->timeout_ms;
+    t->native = p->native;
+    t->to_nhcb = p->to_nhcb;
+    t->always_classic = p->always_classic;
     spread = fnv1a64(&t->id, sizeof(t->id)) ^ server_seed();
     t->offset_ms = (int64_t)(spread % (uint64_t)t->interval_ms);
 }
@@ -298,7 +313,7 @@ int64_t target_stamp_ms(int64_t interval_ms, int64_t ideal_ms, int64_t now_ns)
 /* --- Accept
  * ------------------------------------------------------------------------------------------------------------ */
 
-void accept_header(const struct scrape_config *c, struct buf *out)
+void accept_header(const struct scrape_config *c, bool native, struct buf *out)
 {
     static const char *const types[PROTOCOLS] = {
         [PROTO_PROTOBUF] = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
@@ -313,7 +328,7 @@ void accept_header(const struct scrape_config *c, struct buf *out)
     int weight = PROTOCOLS + 1;
 
     if (n == 0) {
-        uint32_t skip = c->common.native_histograms ? 0 : 1;
+        uint32_t skip = native ? 0 : 1;
         order = usual + skip;
         n = PROTOCOLS - skip;
     }

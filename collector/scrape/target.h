@@ -19,7 +19,8 @@ struct target_plan {
     struct labels labels;     /* what its series get */
     struct str url, unix_socket;
     int64_t interval_ms, timeout_ms;
-    struct hash128 id; /* of labels, URL and socket: the same id is the same target */
+    bool native, to_nhcb, always_classic; /* what of histograms is stored */
+    struct hash128 id;                    /* of labels, URL and socket: the same id is the same target */
 };
 
 enum { TARGET_OK, TARGET_DROPPED }; /* and ERR_INVALID */
@@ -51,6 +52,7 @@ struct target {
     struct arena discovered_arena;
     struct labels discovered;
     int64_t interval_ms, timeout_ms, offset_ms;
+    bool native, to_nhcb, always_classic;
     struct hash128 series_id; /* mixed into the key of each series: changes when the same text would get other labels */
     int64_t due_mono_ns, due_wall_ms; /* the next tick: when we wake, and the time it ideally has */
     uint32_t heap_at;                 /* index + 1, 0: not in the heap */
@@ -84,7 +86,7 @@ void target_update(struct target *t, const struct target_plan *p);
 int64_t target_next_ms(const struct target *t, int64_t now_ms);
 /* The time to stamp on a tick that ideally was at ideal_ms and happened at now_ns. */
 int64_t target_stamp_ms(int64_t interval_ms, int64_t ideal_ms, int64_t now_ns);
-/* Accept header of a job. */
-void accept_header(const struct scrape_config *c, struct buf *out);
+/* Accept header of a job for targets with native histograms or without. */
+void accept_header(const struct scrape_config *c, bool native, struct buf *out);
 
 #endif

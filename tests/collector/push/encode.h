@@ -50,6 +50,25 @@ static inline void pb_sample(struct buf *series, double v, int64_t t)
     buf_release(&s);
 }
 
+/* Of schema 0 with n observations in each of its two buckets. */
+static inline void pb_histogram(struct buf *series, unsigned field, uint64_t n, int64_t t)
+{
+    struct buf h = {0}, s = {0}, d = {0};
+
+    pb_varint(&h, 1, 2 * n);
+    pb_double(&h, 3, 10.5);
+    pb_varint(&s, 2, 2);
+    pb_message(&h, 11, &s);
+    buf_put_varint(&d, zigzag((int64_t)n));
+    buf_put_varint(&d, 0);
+    pb_message(&h, 12, &d);
+    pb_varint(&h, 15, (uint64_t)t);
+    pb_message(series, field, &h);
+    buf_release(&h);
+    buf_release(&s);
+    buf_release(&d);
+}
+
 static inline void pb_refs(struct buf *series, const uint32_t *refs, unsigned n)
 {
     struct buf r = {0};

@@ -2,6 +2,7 @@
 #include "tests/collector/push/encode.h"
 #include "tests/net/http_test.h"
 
+#include "base/histogram.h"
 #include "collector/push/push.h"
 #include "net/codec.h"
 #include "tsdb/tsdb.h"
@@ -34,7 +35,14 @@ static void note(struct tsdb_batch *b)
         } else {
             for (uint32_t k = b->series[i].first; k < b->series[i].first + b->series[i].n; k++) {
                 labels_print(&seen, &ls);
-                buf_printf(&seen, " %g @%lld\n", b->v[k], (long long)b->t[k]);
+                const struct histogram *h = b->h ? b->h[k] : NULL;
+
+                if (h)
+                    buf_printf(&seen, " histogram of %g, sum %g, %u buckets, hint %u @%lld\n", h->count, h->sum,
+                               h->npos + h->nneg, h->hint, (long long)b->t[k]);
+                else
+                    buf_printf(&seen, " %g @%lld\n", b->v[k], (long long)b->t[k]);
+                b->histograms += h != NULL;
                 b->verdicts[TSDB_OK]++;
             }
             b->exemplars_stored += b->series[i].exemplar_n;
@@ -271,18 +279,59 @@ static void test_v1_metadata_only_and_empty(void **state)
     buf_release(&x);
 }
 
-static void test_native_histograms_are_named(void **state)
+/* The two worked examples of the wire format, as they are written there. */
+static const uint8_t exponential[] = {0x08, 5, 0x19, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x32, 0x40, 0x29, 0, 0, 0, 0, 0, 0,
+                                      0xf0, 0x37, 0x30, 1, 0x5a, 2, 0x10, 2, 0x5a, 4, 8, 2, 0x10, 1, 0x62, 3, 2, 2, 1,
+                                      0x78, 0x80, 0xd0, 0x95, 0xff, 0xbc, 0x31};
+static const uint8_t custom[] = {0x08, 6, 0x19, 0, 0, 0, 0, 0, 0, 0x23, 0x40, 0x20, 0x69, 0x5a, 2, 0x10, 3, 0x62, 3, 4, 2, 3,
+                                 0x78, 0x80, 0xd0, 0x95, 0xff, 0xbc, 0x31, 0x82, 1, 0x10, 0, 0, 0, 0, 0, 0, 0xe0, 0x3f, 0, 0,
+                                 0, 0, 0, 0, 0xf0, 0x3f};
+
+static void test_histograms(void **state)
 {
     struct buf b = {0}, s = {0}, x = {0};
 
     (void)state;
     pb_label(&s, "__name__", "h");
+    pb_bytes(&s, 4, str_n((const char *)exponential, sizeof exponential));
+    pb_bytes(&s, 4, str_n((const char *)custom, sizeof custom));
+    pb_message(&b, 1, &s);
+    one_series(&b, "up", 1);
+    check_post(SAY_STORE, V1, &b, 204, "");
+    check_seen("h histogram of 5, sum 18.4, 3 buckets, hint 0 @1700000000000\n"
+               "h histogram of 6, sum 9.5, 3 buckets, hint 0 @1700000000000\n"
+               "up{job=\"a\"} 1 @1700000000000\n");
+    pb_label(&s, "__name__", "bad"); /* 5 observations, none in a bucket */
     pb_varint(&x, 1, 5);
     pb_message(&s, 4, &x);
     pb_message(&b, 1, &s);
-    one_series(&b, "up", 1);
-    check_post(SAY_STORE, V1, &b, 400, "native histograms are not stored yet: 1 left out, 1 samples stored");
-    check_seen("up{job=\"a\"} 1 @1700000000000\n");
+    check_post(SAY_STORE, V1, &b, 400, "invalid histogram: its count is not the number of observations in its buckets");
+    check_seen("");
+    buf_release(&b);
+    buf_release(&s);
+    buf_release(&x);
+}
+
+static void test_histograms_v2(void **state)
+{
+    static const char *const symbols[] = {"", "__name__", "h", "bad"};
+    struct buf b = {0}, s = {0}, x = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(symbols); i++)
+        pb_bytes(&b, 4, str_of(symbols[i]));
+    pb_refs(&s, (uint32_t[]){1, 2}, 2);
+    pb_bytes(&s, 3, str_n((const char *)exponential, sizeof exponential));
+    pb_message(&b, 5, &s);
+    check_post(SAY_STORE, V2, &b, 204,
+               "X-Prometheus-Remote-Write-Samples-Written: 0\r\nX-Prometheus-Remote-Write-Histograms-Written: 1\r\n");
+    check_seen("h histogram of 5, sum 18.4, 3 buckets, hint 0 @1700000000000\n");
+    pb_refs(&s, (uint32_t[]){1, 3}, 2);
+    pb_varint(&x, 1, 5);
+    pb_message(&s, 3, &x);
+    pb_message(&b, 5, &s);
+    check_post(SAY_STORE, V2, &b, 400, "X-Prometheus-Remote-Write-Histograms-Written: 1\r\n");
+    check_seen("h histogram of 5, sum 18.4, 3 buckets, hint 0 @1700000000000\n");
     buf_release(&b);
     buf_release(&s);
     buf_release(&x);
@@ -393,7 +442,8 @@ int main(void)
         cmocka_unit_test(test_v1),
         cmocka_unit_test(test_v1_nameless_series_are_left_out),
         cmocka_unit_test(test_v1_metadata_only_and_empty),
-        cmocka_unit_test(test_native_histograms_are_named),
+        cmocka_unit_test(test_histograms),
+        cmocka_unit_test(test_histograms_v2),
         cmocka_unit_test(test_v2),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_text),

@@ -5,6 +5,7 @@
 #include "collector/push/push.h"
 #include "net/codec.h"
 #include "store/store.h"
+#include "base/histogram.h"
 #include "tsdb/tsdb.h"
 
 #include <setjmp.h>
@@ -98,7 +99,10 @@ static void read_back(struct buf *out)
             assert_int_equal(tsdb_cursor_labels(c, &a, &ls, &e), 0);
             labels_print(&line, &ls);
             for (uint32_t i = 0; i < x.n; i++)
-                buf_printf(&line, " %g@%lld", x.v[i], (long long)(x.t[i] - now));
+                if (x.h && x.h[i])
+                    buf_printf(&line, " {%g %g %u}@%lld", x.h[i]->count, x.h[i]->sum, x.h[i]->npos, (long long)(x.t[i] - now));
+                else
+                    buf_printf(&line, " %g@%lld", x.v[i], (long long)(x.t[i] - now));
             buf_z(&line);
             lines[n++] = buf_detach(&line, NULL);
         }
@@ -118,13 +122,17 @@ static void read_back(struct buf *out)
 
 static void push_some(void)
 {
-    static const char *const symbols[] = {"", "__name__", "up", "job", "a"};
+    static const char *const symbols[] = {"", "__name__", "up", "job", "a", "hist"};
     struct buf b = {0}, s = {0};
 
     pb_label(&s, "__name__", "up");
     pb_label(&s, "job", "a");
     pb_sample(&s, 1, now);
     pb_sample(&s, 2, now + 1000);
+    pb_message(&b, 1, &s);
+    pb_label(&s, "__name__", "hist");
+    pb_histogram(&s, 4, 3, now);
+    pb_histogram(&s, 4, 5, now + 1000);
     pb_message(&b, 1, &s);
     pb_label(&s, "job", "unsorted");
     pb_label(&s, "__name__", "up");
@@ -137,6 +145,9 @@ static void push_some(void)
         pb_bytes(&b, 4, str_of(symbols[i]));
     pb_refs(&s, (uint32_t[]){3, 4, 1, 2}, 4); /* the same series as above, out of order */
     pb_sample(&s, 4, now + 2000);
+    pb_message(&b, 5, &s);
+    pb_refs(&s, (uint32_t[]){1, 5}, 2);
+    pb_histogram(&s, 3, 7, now + 2000);
     pb_message(&b, 5, &s);
     assert_int_equal(post("/api/v1/write", "application/x-protobuf;proto=io.prometheus.write.v2.Request", true, &b),
                      204);
@@ -162,7 +173,7 @@ static void push_some(void)
 
 static void test_push_and_restart(void **state)
 {
-    static const char want[] = "text 6@0\nup{job=\"a\"} 1@0 2@1000 4@2000 5@3000\nup{job=\"unsorted\"} 3@0\n";
+    static const char want[] = "hist {6 10.5 2}@0 {10 10.5 2}@1000 {14 10.5 2}@2000\ntext 6@0\nup{job=\"a\"} 1@0 2@1000 4@2000 5@3000\nup{job=\"unsorted\"} 3@0\n";
     struct buf got = {0};
 
     (void)state;

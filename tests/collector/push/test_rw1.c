@@ -136,6 +136,7 @@ static void test_exemplars_histograms_metadata(void **state)
     pb_varint(&x, 3, 1700000000001);
     pb_message(&s, 3, &x);
     pb_varint(&x, 1, 5);
+    pb_varint(&x, 6, 5);
     pb_message(&s, 4, &x);
     pb_message(&b, 1, &s);
     pb_varint(&x, 1, METRIC_COUNTER);
@@ -148,7 +149,7 @@ static void test_exemplars_histograms_metadata(void **state)
     pb_message(&b, 3, &x);
     assert_int_equal(read_message(&m, &b, &e), 0);
     assert_int_equal(m.nexemplars, 1);
-    assert_int_equal(m.nhistograms, 1);
+    assert_true(m.nsamples == 2 && !m.batch.h[0] && m.batch.h[1]->count == 5);
     assert_int_equal(m.batch.series[0].exemplar_n, 1);
     assert_true(m.batch.exemplars[0].v == 0.25 && m.batch.exemplars[0].t == 1700000000001);
     assert_true(str_eqz(labels_get(&m.batch.exemplars[0].labels, STR("trace_id")), "abc"));
@@ -256,7 +257,7 @@ static void test_protoc_agrees(void **state)
         "protoc --encode=tripod.WriteRequest proto/remote_write.proto 2>/dev/null <<'END'\n"
         "timeseries { labels { name: '__name__' value: 'a' } labels { name: 'j' value: 'k' }\n"
         "  samples { value: 1.5 timestamp: 1700000000000 } samples { value: -2 timestamp: -5 }\n"
-        "  exemplars { labels { name: 'x' value: 'y' } value: 3 timestamp: 4 } histograms { count_int: 1 sum: 2 } }\n"
+        "  exemplars { labels { name: 'x' value: 'y' } value: 3 timestamp: 4 } histograms { count_int: 1 sum: 2 zero_count_int: 1 } }\n"
         "metadata { type: 2 metric_family_name: 'a' help: 'h' }\nEND\n";
     struct buf b = {0};
     struct rw_message m;
@@ -272,7 +273,7 @@ static void test_protoc_agrees(void **state)
     pclose(f);
     assert_true(b.n > 50);
     assert_int_equal(read_message(&m, &b, &e), 0);
-    assert_true(m.batch.nseries == 1 && m.nsamples == 2 && m.nexemplars == 1 && m.nhistograms == 1 &&
+    assert_true(m.batch.nseries == 1 && m.nsamples == 3 && m.nexemplars == 1 && m.batch.h[2]->sum == 2 &&
                 m.batch.nmetadata == 1);
     assert_true(m.batch.t[0] == 1700000000000 && m.batch.v[0] == 1.5 && m.batch.t[1] == -5 && m.batch.v[1] == -2);
     check_labels(&m, 0, "a{j=\"k\"}");

@@ -89,6 +89,15 @@ static void test_refused_series_keep_the_rest(void **state)
     pb_refs(&s, (uint32_t[]){1, 2}, 2); /* both kinds */
     pb_sample2(&s, 1, 1, 0);
     pb_varint(&x, 1, 5);
+    pb_varint(&x, 6, 5);
+    pb_message(&s, 3, &x);
+    pb_message(&b, 5, &s);
+    pb_refs(&s, (uint32_t[]){1, 2}, 2); /* no histogram, and one */
+    pb_varint(&x, 1, 5);
+    pb_message(&s, 3, &x);
+    pb_varint(&x, 1, 5);
+    pb_varint(&x, 6, 5);
+    pb_varint(&x, 15, 1700000000000);
     pb_message(&s, 3, &x);
     pb_message(&b, 5, &s);
     pb_refs(&s, (uint32_t[]){1, 8}, 2); /* good */
@@ -100,14 +109,14 @@ static void test_refused_series_keep_the_rest(void **state)
     pb_message(&s, 4, &x);
     pb_message(&b, 5, &s);
     assert_int_equal(read_message(&m, &b, &e), 0);
-    assert_int_equal(m.nrefused, 4);
+    assert_int_equal(m.nrefused, 6);
     assert_string_equal(m.refused.text, "3 label references: a name without a value");
-    assert_int_equal(m.batch.nseries, 1);
-    assert_int_equal(m.nsamples, 2);
-    assert_true(m.batch.v[0] == 4 && m.batch.v[1] == 5);
-    assert_true(m.batch.st[0] == 0 && m.batch.st[1] == 1600000000000);
+    assert_int_equal(m.batch.nseries, 2);
+    assert_int_equal(m.nsamples, 3);
+    assert_true(m.batch.h[0] && m.batch.h[0]->count == 5 && m.batch.t[0] == 1700000000000);
+    assert_true(!m.batch.h[1] && m.batch.v[1] == 4 && m.batch.v[2] == 5);
+    assert_true(m.batch.st[1] == 0 && m.batch.st[2] == 1600000000000);
     assert_true(m.nexemplars == 1 && m.batch.exemplars[0].v == 0.5 && m.batch.exemplars[0].t == 7);
-    assert_int_equal(m.nhistograms, 1);
     buf_release(&b);
     buf_release(&s);
     buf_release(&x);

@@ -228,18 +228,18 @@ static void test_accept(void **state)
     struct buf b = {0};
 
     (void)state;
-    accept_header(&c->v[0], &b);
+    accept_header(&c->v[0], c->v[0].common.native_histograms, &b);
     assert_string_equal(buf_z(&b),
                         "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/"
                         "openmetrics-text;version=0.0.1;q=0.5,"
                         "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2");
     buf_reset(&b);
-    accept_header(&c->v[1], &b);
+    accept_header(&c->v[1], c->v[1].common.native_histograms, &b);
     assert_non_null(strstr(buf_z(&b), "MetricFamily;encoding=delimited;q=0.6,application/"
                                       "openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"));
     assert_non_null(strstr(b.p, "*/*;q=0.1"));
     buf_reset(&b);
-    accept_header(&c->v[2], &b);
+    accept_header(&c->v[2], c->v[2].common.native_histograms, &b);
     assert_string_equal(buf_z(&b), "text/plain;version=1.0.0;escaping=dots;q=0.6,*/*;q=0.5");
     buf_release(&b);
     scrape_configs_unref(c);

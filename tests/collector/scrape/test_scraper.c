@@ -12,7 +12,9 @@ static int fake_ingest(struct tsdb *db, struct tsdb_batch *b, tsdb_done *done, b
 #include "collector/scrape/scrape_run.c"
 #undef tsdb_ingest
 
+#include "base/histogram.h"
 #include "net/net.h"
+#include "tests/collector/push/encode.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -81,6 +83,14 @@ static void run_done(void *arg)
     free(l);
 }
 
+/* Of a histogram: its count, a hundredth for each bucket, and a thousand when its buckets are custom ones. */
+static double value_of(const struct tsdb_batch *b, uint32_t i)
+{
+    const struct histogram *h = b->h ? b->h[i] : NULL;
+
+    return h ? h->count + (h->npos + h->nneg) / 100.0 + (hist_custom(h) ? 1000 : 0) : b->v[i];
+}
+
 static int fake_ingest(struct tsdb *unused, struct tsdb_batch *b, tsdb_done *done, bool *later, struct err *e)
 {
     struct later *l = x_alloc(sizeof(*l));
@@ -94,7 +104,7 @@ static int fake_ingest(struct tsdb *unused, struct tsdb_batch *b, tsdb_done *don
         assert_int_equal(b->series[i].n, 1);
         if (db.n == db.cap)
             db.rows = x_realloc(db.rows, sizeof(*db.rows) * (db.cap = db.cap * 2 + 64));
-        db.rows[db.n++] = (struct row){(char *)(uintptr_t)name, b->t[b->series[i].first], b->v[b->series[i].first]};
+        db.rows[db.n++] = (struct row){(char *)(uintptr_t)name, b->t[b->series[i].first], value_of(b, b->series[i].first)};
         db.exemplars += b->series[i].exemplar_n;
         b->verdicts[TSDB_OK]++;
     }
@@ -168,6 +178,7 @@ static struct {
     int status;
     const char *type;
     char body[4096];
+    size_t body_n;
     char accept[512], timeout[32], query[128];
     uint32_t requests;
 } page = {.mu = PTHREAD_MUTEX_INITIALIZER};
@@ -182,7 +193,7 @@ static void serve(struct http_request *r, void *arg)
     snprintf(page.accept, sizeof(page.accept), "%.*s", STR_ARG(accept));
     snprintf(page.timeout, sizeof(page.timeout), "%.*s", STR_ARG(timeout));
     snprintf(page.query, sizeof(page.query), "%.*s", STR_ARG(r->raw_query));
-    http_reply(r, page.status, page.type, str_of(page.body));
+    http_reply(r, page.status, page.type, str_n(page.body, page.body_n));
     pthread_mutex_unlock(&page.mu);
 }
 
@@ -191,7 +202,17 @@ static void expose(int status, const char *type, const char *body)
     pthread_mutex_lock(&page.mu);
     page.status = status;
     page.type = type;
-    snprintf(page.body, sizeof(page.body), "%s", body);
+    page.body_n = (size_t)snprintf(page.body, sizeof(page.body), "%s", body);
+    pthread_mutex_unlock(&page.mu);
+}
+
+static void expose_protobuf(const struct buf *families)
+{
+    pthread_mutex_lock(&page.mu);
+    page.status = 200;
+    page.type = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+    memcpy(page.body, families->p, families->n);
+    page.body_n = families->n;
     pthread_mutex_unlock(&page.mu);
 }
 
@@ -455,6 +476,108 @@ static void test_body_limit_and_type(void **state)
     scraper_free(s);
 }
 
+/* Family h: a native histogram of schema 0 with 5 observations in 4 buckets (one is zero's), or 3 classic ones, or both. */
+static void put_family(struct buf *out, bool native, bool classic)
+{
+    static const double bounds[] = {1, 2};
+    struct buf f = {0}, m = {0}, h = {0}, x = {0};
+
+    pb_bytes(&f, 1, STR("h"));
+    pb_varint(&f, 3, 4);
+    pb_varint(&h, 1, 5);
+    pb_double(&h, 2, 7.5);
+    for (uint64_t i = 0; classic && i < 2; i++) {
+        pb_varint(&x, 1, 2 * (i + 1));
+        pb_double(&x, 2, bounds[i]);
+        pb_message(&h, 3, &x);
+    }
+    if (native) {
+        pb_double(&h, 6, 0x1p-128);
+        pb_varint(&h, 7, 1);
+        pb_varint(&x, 2, 3);
+        pb_message(&h, 12, &x);
+        buf_put_varint(&x, zigzag(1));
+        buf_put_varint(&x, zigzag(0));
+        buf_put_varint(&x, zigzag(1));
+        pb_message(&h, 13, &x);
+    }
+    pb_message(&m, 7, &h);
+    pb_message(&f, 4, &m);
+    buf_put_varint(out, f.n);
+    buf_puts(out, buf_str(&f));
+    buf_release(&f);
+    buf_release(&m);
+    buf_release(&h);
+    buf_release(&x);
+}
+
+static void test_native_histograms(void **state)
+{
+    struct buf both = {0}, classic = {0};
+    struct scraper *s;
+
+    (void)state;
+    put_family(&both, true, true);
+    put_family(&classic, false, true);
+    expose_protobuf(&both);
+    s = start_scraper(FIXED "}]"); /* not asked for */
+    expect("h_count{" OWN "}", VALUE, 5);
+    expect("h_bucket{" OWN ", le=\"2.0\"}", VALUE, 4);
+    assert_int_equal(count_rows("h{" OWN "}"), 0);
+    scraper_free(s);
+    s = start_scraper(FIXED ", scrape_native_histograms: true}]");
+    expect("h{" OWN "}", VALUE, 5.03);
+    expect("scrape_samples_scraped{" OWN "}", VALUE, 1);
+    assert_int_equal(count_rows("h_count{" OWN "}"), 0);
+    pthread_mutex_lock(&page.mu);
+    assert_non_null(strstr(page.accept, "encoding=delimited;q=0.6,"));
+    pthread_mutex_unlock(&page.mu);
+    apply(s, FIXED ", scrape_native_histograms: true, always_scrape_classic_histograms: true}]");
+    expect("h_bucket{" OWN ", le=\"+Inf\"}", VALUE, 5);
+    expect("h_sum{" OWN "}", VALUE, 7.5);
+    apply(s, FIXED ", scrape_native_histograms: true, native_histogram_bucket_limit: 2}]"); /* 1, (1, 4] */
+    expect("h{" OWN "}", VALUE, 5.02);
+    apply(s, FIXED ", scrape_native_histograms: true, native_histogram_min_bucket_factor: 16}]"); /* schema -2: 1, (1, 16] */
+    expect("h{" OWN "}", VALUE, 5.02);
+    apply(s, FIXED "}]"); /* no more: marked stale */
+    expect("h{" OWN "}", STALE, 0);
+    scraper_free(s);
+    s = start_scraper("scrape_configs: [{job_name: j, scrape_interval: 100ms, static_configs: [{targets: ['127.0.0.1:%P']}], "
+                      "relabel_configs: [{target_label: instance, replacement: i}, "
+                      "{target_label: __scrape_native_histograms__, replacement: 'true'}]}]");
+    expect("h{" OWN "}", VALUE, 5.03);
+    scraper_free(s);
+    expose_protobuf(&classic);
+    s = start_scraper(FIXED ", scrape_native_histograms: true, convert_classic_histograms_to_nhcb: true}]");
+    expect("h{" OWN "}", VALUE, 1005.03);
+    assert_int_equal(count_rows("h_count{" OWN "}"), 0);
+    scraper_free(s);
+    buf_release(&both);
+    buf_release(&classic);
+}
+
+static void test_classic_histograms_converted(void **state)
+{
+    struct scraper *s;
+
+    (void)state;
+    expose_text("# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"2\"} 2\nh_bucket{x=\"y\",le=\"3\"} 1\n"
+                "h_bucket{le=\"+Inf\"} 6\nh_sum 9\nh_count 6\nh_sum{x=\"y\"} 9\nh_count{x=\"y\"} 1\n"
+                "# TYPE bad histogram\nbad_bucket{le=\"1\"} 5\nbad_bucket{le=\"+Inf\"} 3\nbad_count 3\n"
+                "# TYPE c counter\nc_count 3\n");
+    s = start_scraper(FIXED ", convert_classic_histograms_to_nhcb: true}]");
+    expect("h{" OWN "}", VALUE, 1006.02);
+    expect("h{" OWN ", x=\"y\"}", VALUE, 1001.01);
+    expect("c_count{" OWN "}", VALUE, 3);
+    assert_int_equal(count_rows("h_count{" OWN "}") + count_rows("bad{" OWN "}") + count_rows("bad_count{" OWN "}"), 0);
+    apply(s, FIXED ", convert_classic_histograms_to_nhcb: true, always_scrape_classic_histograms: true}]");
+    expect("h_bucket{" OWN ", le=\"2.0\"}", VALUE, 2);
+    expect("bad_count{" OWN "}", VALUE, 3);
+    apply(s, FIXED ", convert_classic_histograms_to_nhcb: true, native_histogram_bucket_limit: 1}]");
+    expect("up{" OWN "}", VALUE, 0);
+    scraper_free(s);
+}
+
 static void test_reload_and_removal(void **state)
 {
     struct scraper *s;
@@ -649,6 +772,8 @@ int main(void)
         cmocka_unit_test(test_honor_labels),
         cmocka_unit_test(test_relabel_and_limits),
         cmocka_unit_test(test_body_limit_and_type),
+        cmocka_unit_test(test_native_histograms),
+        cmocka_unit_test(test_classic_histograms_converted),
         cmocka_unit_test(test_reload_and_removal),
         cmocka_unit_test(test_target_limit),
         cmocka_unit_test(test_builtin),
