@@ -3,7 +3,8 @@
  * sorted and unique, no staleness marker among the values, and the text of a series gives the same labels when it is
  * read again.
  */
-#include "collector/scrape/expo.h"
+#include "collector/push/wire_hist.h"
+#include "collector/scrape/nhcb.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -25,10 +26,28 @@ static void check_series(struct expo *x, const struct expo_entry *en, struct are
     assert(expo_labels(x, en, a, &again, NULL) == 0 && labels_eq(&ls, &again));
 }
 
+static void check_converted(struct nhcb *n)
+{
+    struct expo_entry en;
+    struct histogram h;
+
+    while (nhcb_next(n, &en, &h)) {
+        double sum = 0;
+        for (uint32_t i = 0; i < h.npos; i++) {
+            assert(h.pos[i].n > 0 && (uint32_t)h.pos[i].i <= h.nbounds);
+            sum += h.pos[i].n;
+        }
+        assert(h.npos == 0 || sum > 0);
+        for (uint32_t i = 1; i < h.nbounds; i++)
+            assert(h.bounds[i - 1] < h.bounds[i]);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena a = {0};
     struct expo_opts o = {0};
+    struct nhcb n = {.a = &a};
     struct expo_entry en;
     struct err e = {0};
     struct expo *x;
@@ -41,11 +60,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     o.start_timestamps = data[0] & 4;
     x = expo_new(&a, (enum expo_format)(data[0] % 3), str_n(body, size - 1), &o);
     while (expo_next(x, &en, &e) == 0 && en.kind != EXPO_END) {
+        if (en.kind == EXPO_TYPE) {
+            check_converted(&n);
+            nhcb_family(&n, &en);
+        }
         if (en.kind == EXPO_SERIES)
             check_series(x, &en, &a);
-        else
+        if (en.kind == EXPO_SERIES && en.histogram.n) {
+            struct wire_hist wire;
+            struct err why = {0};
+            assert(wire_hist_read(en.histogram, WIRE_HIST_EXPOSITION, &a, &wire, &why) == 0 || why.text[0]);
+        } else if (en.kind == EXPO_SERIES) {
+            (void)nhcb_take(&n, x, &en, NULL);
+        } else
             assert(utf8_valid(en.text) || en.kind == EXPO_COMMENT || en.kind == EXPO_UNIT);
     }
+    check_converted(&n);
     assert(e.code == 0 || e.code == ERR_INVALID || e.code == ERR_LIMIT);
     free(body);
     arena_release(&a);

@@ -3,6 +3,7 @@
  * can be asked for. A message that does not end in the middle of the memory that surrounds it reads the same from a
  * tight buffer.
  */
+#include "base/histogram.h"
 #include "collector/push/remote_write.h"
 
 #include <assert.h>
@@ -34,6 +35,9 @@ static void check(struct rw_message *m)
         arena_release(&a);
     }
     assert(samples == m->nsamples && exemplars == m->nexemplars);
+    for (uint32_t i = 0; b->h && i < m->nsamples; i++)
+        for (uint32_t k = 1; b->h[i] && k < b->h[i]->npos; k++)
+            assert(b->h[i]->pos[k - 1].i < b->h[i]->pos[k].i);
     for (uint32_t i = 0; i < b->nmetadata; i++)
         assert(b->metadata[i].family.n && utf8_valid(b->metadata[i].help));
 }

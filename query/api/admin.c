@@ -121,20 +121,6 @@ static void run_snapshot(struct api_call *k, struct query *q)
     buf_release(&b);
 }
 
-/* strconv.ParseBool */
-static int parse_bool(struct str s, bool *v)
-{
-    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"}, *const no[] = {"0",     "f",     "F",
-                                                                                             "FALSE", "false", "False"};
-
-    for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
-        *v = str_eqz(s, yes[i]);
-        if (*v || str_eqz(s, no[i]))
-            return 0;
-    }
-    return -1;
-}
-
 static void handle_snapshot(struct http_request *r, void *arg)
 {
     struct api_call *k = api_call_new(arg, r, run_snapshot);
@@ -144,7 +130,7 @@ static void handle_snapshot(struct http_request *r, void *arg)
 
     if (!admin_on(arg, r))
         return;
-    if (skip.n && parse_bool(skip, &skip_head) < 0) {
+    if (skip.n && api_parse_bool(skip, &skip_head) < 0) {
         struct buf b = {0};
 
         buf_put_quoted(&b, str_head(skip, 200));

@@ -12,6 +12,7 @@ struct gather {
     struct query *q;
     struct tsdb_series_exemplars *v;
     uint32_t n, cap;
+    uint32_t nselectors;
     struct err *e;
 };
 
@@ -24,6 +25,7 @@ static int gather_selector(void *arg, struct node *n)
 
     if (n->kind != N_SELECTOR)
         return 0;
+    g->nselectors++;
     code = query_check(g->q, "exemplars", g->e);
     if (code == 0)
         code = tsdb_exemplars(g->k->c->db, n->selector.matchers, n->selector.nmatchers, g->k->mint, g->k->maxt,
@@ -82,6 +84,13 @@ static void run_exemplars(struct api_call *k, struct query *q)
     promql_release(n);
     if (code < 0) {
         api_call_fail(k, q, &e);
+        return;
+    }
+    if (g.nselectors == 0) { /* Prometheus has nothing to say then */
+        struct http_request *r = k->r;
+
+        query_end(q);
+        http_reply(r, 204, NULL, STR(""));
         return;
     }
     if (g.n > 1)

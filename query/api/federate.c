@@ -1,32 +1,29 @@
 /*
  * federate.c - /federate: the newest sample of each series asked for, as a scrape of us would bring it.
  *
- * Text format, or OpenMetrics when the client prefers it. Labels of ours (external labels) are added where the series
- * has none of that name; a series without `instance` gets an empty one, so that the scraper does not put its own there.
+ * Text format, or OpenMetrics or protobuf when the client prefers it; only protobuf has native histograms. Labels of
+ * ours (external labels) are added where the series has none of that name; a series without `instance` gets an empty
+ * one, so that the scraper does not put its own there.
  */
+#include "query/api/federate.h"
 #include "query/api/inside.h"
 
 #include "tsdb/tsdb.h"
 
 #include <stdlib.h>
 
-struct row {
-    struct labels labels;
-    int64_t t;
-    double v;
-};
-
 struct rows {
-    struct row *v;
+    struct federate_row *v;
     uint32_t n, cap;
     uint64_t charged;
+    bool histograms;
 };
 
-static int add_row(struct query *q, struct rows *rows, const struct row *one, struct err *e)
+static int add_row(struct query *q, struct rows *rows, const struct federate_row *one, struct err *e)
 {
     if (rows->n == rows->cap) {
         uint32_t cap = rows->cap ? rows->cap * 2 : 1024;
-        struct row *v = arena_alloc(&q->arena, cap * sizeof *v);
+        struct federate_row *v = arena_alloc(&q->arena, cap * sizeof *v);
 
         if (rows->n)
             memcpy(v, rows->v, rows->n * sizeof *v);
@@ -34,7 +31,10 @@ static int add_row(struct query *q, struct rows *rows, const struct row *one, st
         rows->cap = cap;
     }
     rows->v[rows->n] = *one;
-    rows->v[rows->n++].labels = labels_dup(&q->arena, &one->labels);
+    rows->v[rows->n].labels = labels_dup(&q->arena, &one->labels);
+    if (one->h)
+        rows->v[rows->n].h = hist_dup(&q->arena, one->h);
+    rows->n++;
     return api_charge_arena(q, &rows->charged, "federation", e);
 }
 
@@ -50,9 +50,10 @@ static int collect_part(struct query *q, struct tsdb_select *sel, uint32_t part,
     if (code < 0)
         return code;
     while ((code = tsdb_cursor_next(cur, &got, e)) == 0) {
-        struct row one;
+        struct federate_row one = {0};
 
-        if (got.n == 0 || is_stale(got.v[got.n - 1]) || (got.h && got.h[got.n - 1])) /* text has no native histograms */
+        one.h = got.h && got.n ? got.h[got.n - 1] : NULL;
+        if (got.n == 0 || is_stale(got.v[got.n - 1]) || (one.h && (!rows->histograms || hist_stale(one.h))))
             continue;
         arena_reset(&a);
         one.t = got.t[got.n - 1];
@@ -87,7 +88,7 @@ static int collect(struct api_call *k, struct query *q, const struct match_set *
 
 static int by_name(const void *a, const void *b)
 {
-    const struct row *x = a, *y = b;
+    const struct federate_row *x = a, *y = b;
     int c = str_cmp(labels_get(&x->labels, STR(LABEL_NAME)), labels_get(&y->labels, STR(LABEL_NAME)));
 
     return c ? c : labels_cmp(&x->labels, &y->labels);
@@ -122,7 +123,7 @@ static void put_label(struct buf *b, bool *first, struct str name, struct str va
     put_text(b, value);
 }
 
-static void put_row(struct buf *b, const struct row *one, const struct labels *external, bool openmetrics)
+static void put_row(struct buf *b, const struct federate_row *one, const struct labels *external, bool openmetrics, struct arena *a)
 {
     struct str name = labels_get(&one->labels, STR(LABEL_NAME));
     bool first = true, plain = metric_name_legacy(name);
@@ -135,14 +136,10 @@ static void put_row(struct buf *b, const struct row *one, const struct labels *e
         put_text(b, name);
         first = false;
     }
-    for (uint32_t i = 0; i < one->labels.n; i++)
-        if (!str_eqz(one->labels.v[i].name, LABEL_NAME))
-            put_label(b, &first, one->labels.v[i].name, one->labels.v[i].value);
-    if (labels_get(&one->labels, STR("instance")).n == 0 && labels_get(external, STR("instance")).n == 0)
-        put_label(b, &first, STR("instance"), STR(""));
-    for (uint32_t i = 0; i < external->n; i++)
-        if (labels_get(&one->labels, external->v[i].name).n == 0)
-            put_label(b, &first, external->v[i].name, external->v[i].value);
+    struct labels ls = federate_labels(one, external, a);
+    for (uint32_t i = 0; i < ls.n; i++)
+        if (!str_eqz(ls.v[i].name, LABEL_NAME))
+            put_label(b, &first, ls.v[i].name, ls.v[i].value);
     buf_putz(b, first ? " " : "} ");
     buf_put(b, num, num_fmt_g(one->v, num));
     buf_putc(b, ' ');
@@ -160,19 +157,43 @@ static void put_type(struct buf *b, struct str name, bool openmetrics)
     buf_putz(b, openmetrics ? " unknown\n" : " untyped\n");
 }
 
-static bool wants_openmetrics(const struct http_request *r)
-{
-    struct str accept = http_header(r, "Accept");
+static const char *const media_types[] = {
+    [FEDERATE_TEXT] = "text/plain; version=0.0.4; charset=utf-8",
+    [FEDERATE_OPENMETRICS] = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    [FEDERATE_PROTOBUF] = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
+};
 
-    return str_find(accept, STR("application/openmetrics-text")) >= 0;
+static void put_rows(struct api_stream *s, const struct rows *rows, const struct labels *external, enum federate_format format)
+{
+    bool openmetrics = format == FEDERATE_OPENMETRICS;
+    struct str last = STR_NULL;
+    struct arena a = {0};
+
+    for (uint32_t i = 0; i < rows->n && api_stream_flush(s) == 0; i++) {
+        struct str name = labels_get(&rows->v[i].labels, STR(LABEL_NAME));
+
+        if (name.n == 0 || (i && labels_eq(&rows->v[i - 1].labels, &rows->v[i].labels)))
+            continue;
+        if (format == FEDERATE_PROTOBUF) {
+            i += federate_put_family(&s->b, rows->v + i, rows->n - i, external) - 1;
+            continue;
+        }
+        if (!str_eq(name, last))
+            put_type(&s->b, name, openmetrics);
+        last = name;
+        arena_reset(&a);
+        put_row(&s->b, &rows->v[i], external, openmetrics, &a);
+    }
+    arena_release(&a);
+    if (openmetrics)
+        buf_putz(&s->b, "# EOF\n");
 }
 
 static void run_federate(struct api_call *k, struct query *q)
 {
-    bool openmetrics = wants_openmetrics(k->r);
+    enum federate_format format = federate_format_of(http_header(k->r, "Accept"));
     struct labels external = {0};
-    struct str last = STR_NULL;
-    struct rows rows = {0};
+    struct rows rows = {.histograms = format == FEDERATE_PROTOBUF};
     struct api_stream s;
     struct err e;
 
@@ -190,21 +211,8 @@ static void run_federate(struct api_call *k, struct query *q)
         k->c->external_labels(k->c->arg, &q->arena, &external);
     if (rows.n > 1)
         qsort(rows.v, rows.n, sizeof *rows.v, by_name);
-    api_stream_init(&s, k->r,
-                    openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-                                : "text/plain; version=0.0.4; charset=utf-8");
-    for (uint32_t i = 0; i < rows.n && api_stream_flush(&s) == 0; i++) {
-        struct str name = labels_get(&rows.v[i].labels, STR(LABEL_NAME));
-
-        if (name.n == 0 || (i && labels_eq(&rows.v[i - 1].labels, &rows.v[i].labels)))
-            continue;
-        if (!str_eq(name, last))
-            put_type(&s.b, name, openmetrics);
-        last = name;
-        put_row(&s.b, &rows.v[i], &external, openmetrics);
-    }
-    if (openmetrics)
-        buf_putz(&s.b, "# EOF\n");
+    api_stream_init(&s, k->r, media_types[format]);
+    put_rows(&s, &rows, &external, format);
     query_end(q);
     api_stream_end(&s);
 }

@@ -22,6 +22,10 @@ int api_parse_time(struct str s, int64_t *ms, struct err *e);
 int api_parse_duration(struct str s, int64_t *ms, struct err *e);
 /* The named time, or what *ms holds when it is absent. The error names the parameter as the metadata calls do. */
 int api_time_param(const struct http_request *r, const char *name, int64_t *ms, struct err *e);
+/* The same without "invalid parameter": what the search calls say. */
+int api_time_param_plain(const struct http_request *r, const char *name, int64_t *ms, struct err *e);
+/* 1, t, true, 0, f, false and their capitals; else -1. */
+int api_parse_bool(struct str s, bool *v);
 /* A count; 0 when absent. */
 int api_limit_param(const struct http_request *r, uint32_t *limit, struct err *e);
 /* invalid parameter "NAME": before what e says; returns its code. */
@@ -54,7 +58,8 @@ struct api_stream {
     struct buf b;
     bool begun;
     int code; /* of the first http_write that failed */
-    int64_t within_ms; /* the client must have taken it, but for what lies in buffers; 0: as long as it takes something */
+    int64_t
+        within_ms; /* the client must have taken it, but for what lies in buffers; 0: as long as it takes something */
 };
 void api_stream_init(struct api_stream *s, struct http_request *r, const char *type);
 /* To be called now and then, between values. <0: stop, nobody listens. */
@@ -80,7 +85,8 @@ struct api_call {
     struct str name;
     /* Parameters of queries. */
     struct promql_opts opts;
-    bool stats, stats_all;
+    bool stats, stats_all, explain_only;
+    struct str odd_stats; /* a value of stats that only old clients send */
 };
 struct api_call *api_call_new(const struct api_ctx *c, struct http_request *r,
                               void (*run)(struct api_call *k, struct query *q));
@@ -93,19 +99,42 @@ int api_charge_arena(struct query *q, uint64_t *charged, const char *where, stru
 /* For selects: charges and checks q. */
 struct tsdb_limits api_limits_of(struct query *q);
 
+/* Names or values, sorted, without doubles. */
+struct api_names {
+    struct str *v;
+    uint32_t n;
+    bool truncated;
+};
+/* names.c: the labels of the call's window and match[], or the values of label k->name; cut at k->limit. */
+int api_collect_names(struct api_call *k, struct query *q, struct api_names *out, struct err *e);
+
 /* --- handlers: one file a family --------------------------------------------------------------------- */
 
-void api_routes_query(struct http_server *s, struct api_ctx *c);     /* query.c */
-void api_routes_names(struct http_server *s, struct api_ctx *c);     /* names.c */
-void api_routes_exemplars(struct http_server *s, struct api_ctx *c); /* exemplars.c */
-void api_routes_status(struct http_server *s, struct api_ctx *c);    /* status.c */
-void api_routes_targets(struct http_server *s, struct api_ctx *c);   /* targets.c */
-void api_routes_admin(struct http_server *s, struct api_ctx *c);     /* admin.c */
-void api_routes_federate(struct http_server *s, struct api_ctx *c);  /* federate.c */
-void api_routes_life(struct http_server *s, struct api_ctx *c);      /* life.c */
+void api_routes_query(struct http_server *s, struct api_ctx *c);        /* query.c */
+void api_routes_names(struct http_server *s, struct api_ctx *c);        /* names.c */
+void api_routes_exemplars(struct http_server *s, struct api_ctx *c);    /* exemplars.c */
+void api_routes_status(struct http_server *s, struct api_ctx *c);       /* status.c */
+void api_routes_targets(struct http_server *s, struct api_ctx *c);      /* targets.c */
+void api_routes_admin(struct http_server *s, struct api_ctx *c);        /* admin.c */
+void api_routes_federate(struct http_server *s, struct api_ctx *c);     /* federate.c */
+void api_routes_life(struct http_server *s, struct api_ctx *c);         /* life.c */
+void api_routes_features(struct http_server *s, struct api_ctx *c);     /* features.c */
+void api_routes_self_metrics(struct http_server *s, struct api_ctx *c); /* self_metrics.c */
+void api_routes_openapi(struct http_server *s, struct api_ctx *c);      /* openapi.c */
+void api_routes_notices(struct http_server *s, struct api_ctx *c);      /* notices.c; needs c->notices */
+void api_routes_search(struct http_server *s, struct api_ctx *c);       /* search.c */
+void api_routes_read(struct http_server *s, struct api_ctx *c);         /* read.c */
+
+/* query_stats.c: `,"stats":{...}` of a query that was evaluated with opts.stats. */
+struct api_timings {
+    int64_t asked_ns, began_ns, parsed_ns, done_ns;
+};
+void api_put_stats(struct buf *b, const struct api_call *k, const struct query *q, const struct promql_result *res,
+                   const struct api_timings *t);
 
 /* result.c: the value of "data" of a query, without its stats. */
 void api_put_result(struct api_stream *s, const struct promql_result *res, uint32_t limit);
+const char *api_type_name(enum promql_type t); /* "vector", ... */
 void api_put_metric(struct buf *b, const struct labels *ls);
 void api_put_time(struct buf *b, int64_t ms);
 

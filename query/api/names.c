@@ -14,13 +14,7 @@ static const struct str truncated_text = STR("results truncated due to limit");
 
 /* --- labels and values ----------------------------------------------------------------------------------- */
 
-struct names {
-    struct str *v;
-    uint32_t n;
-    bool truncated;
-};
-
-static int fetch_names(struct api_call *k, struct query *q, const struct match_set *set, struct names *out,
+static int fetch_names(struct api_call *k, struct query *q, const struct match_set *set, struct api_names *out,
                        struct err *e)
 {
     const struct matcher *m = set ? set->m : NULL;
@@ -36,7 +30,7 @@ static int fetch_names(struct api_call *k, struct query *q, const struct match_s
 }
 
 /* Both sorted and without doubles; so is the result. */
-static void merge_names(struct arena *a, struct names *into, const struct names *more)
+static void merge_names(struct arena *a, struct api_names *into, const struct api_names *more)
 {
     struct str *v = arena_array(a, struct str, into->n + more->n + 1);
     uint32_t i = 0, k = 0, n = 0;
@@ -52,26 +46,34 @@ static void merge_names(struct arena *a, struct names *into, const struct names 
     into->n = n;
 }
 
+int api_collect_names(struct api_call *k, struct query *q, struct api_names *out, struct err *e)
+{
+    for (uint32_t i = 0; i < MAX(k->nsets, 1); i++) {
+        struct api_names one = {0};
+
+        if (query_check(q, "label names", e) < 0 || fetch_names(k, q, k->nsets ? &k->sets[i] : NULL, &one, e) < 0)
+            return e->code;
+        if (i == 0)
+            *out = one;
+        else
+            merge_names(&q->arena, out, &one);
+    }
+    if (k->limit && out->n > k->limit) {
+        out->n = k->limit;
+        out->truncated = true;
+    }
+    return 0;
+}
+
 static void run_names(struct api_call *k, struct query *q)
 {
-    struct names all = {0}, one;
+    struct api_names all;
     struct api_stream s;
     struct err e;
 
-    for (uint32_t i = 0; i < MAX(k->nsets, 1); i++) {
-        one = (struct names){0};
-        if (query_check(q, "label names", &e) < 0 || fetch_names(k, q, k->nsets ? &k->sets[i] : NULL, &one, &e) < 0) {
-            api_call_fail(k, q, &e);
-            return;
-        }
-        if (i == 0)
-            all = one;
-        else
-            merge_names(&q->arena, &all, &one);
-    }
-    if (k->limit && all.n > k->limit) {
-        all.n = k->limit;
-        all.truncated = true;
+    if (api_collect_names(k, q, &all, &e) < 0) {
+        api_call_fail(k, q, &e);
+        return;
     }
     api_match_sets_release(k->sets, k->nsets);
     api_stream_init(&s, k->r, NULL);

@@ -73,14 +73,29 @@ int api_invalid_param(struct err *e, const char *name)
     return err_ctx(e, "invalid parameter \"%s\"", name);
 }
 
-int api_time_param(const struct http_request *r, const char *name, int64_t *ms, struct err *e)
+int api_time_param_plain(const struct http_request *r, const char *name, int64_t *ms, struct err *e)
 {
     struct str s = api_param(r, name);
 
-    if (s.n == 0 || api_parse_time(s, ms, e) == 0)
-        return 0;
-    err_ctx(e, "invalid time value for '%s'", name);
-    return api_invalid_param(e, name);
+    return s.n == 0 || api_parse_time(s, ms, e) == 0 ? 0 : err_ctx(e, "invalid time value for '%s'", name);
+}
+
+int api_time_param(const struct http_request *r, const char *name, int64_t *ms, struct err *e)
+{
+    return api_time_param_plain(r, name, ms, e) < 0 ? api_invalid_param(e, name) : 0;
+}
+
+int api_parse_bool(struct str s, bool *v)
+{
+    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"}, *const no[] = {"0",     "f",     "F",
+                                                                                             "FALSE", "false", "False"};
+
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
+        *v = str_eqz(s, yes[i]);
+        if (*v || str_eqz(s, no[i]))
+            return 0;
+    }
+    return -1;
 }
 
 int api_limit_param(const struct http_request *r, uint32_t *limit, struct err *e)

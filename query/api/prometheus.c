@@ -11,4 +11,11 @@ void api_prometheus_routes(struct http_server *s, struct api_ctx *c)
     api_routes_admin(s, c);
     api_routes_federate(s, c);
     api_routes_life(s, c);
+    api_routes_features(s, c);
+    api_routes_self_metrics(s, c);
+    api_routes_openapi(s, c);
+    if (c->notices)
+        api_routes_notices(s, c);
+    api_routes_search(s, c);
+    api_routes_read(s, c);
 }

@@ -1,5 +1,5 @@
 /*
- * query.c - query, query_range, format_query, parse_query.
+ * query.c - query, query_range, explain, format_query, parse_query.
  *
  * Parameters are read on the I/O thread and faults answered there. The query text is parsed on the pool: it may be
  * long.
@@ -13,83 +13,53 @@ enum { POINTS_MAX = 11000 };
 
 /* --- running ------------------------------------------------------------------------------------------ */
 
-struct timings {
-    int64_t asked_ns, began_ns, parsed_ns, done_ns;
-};
-
-static void put_seconds(struct json *j, const char *key, int64_t ns)
+/* Those of the evaluation, and what the call itself has to say. */
+static void put_end(struct api_stream *s, const struct api_call *k, struct query *q, const struct promql_result *res,
+                    bool truncated)
 {
-    json_key(j, key);
-    json_f64(j, (double)MAX(ns, 0) / 1e9);
-}
+    struct str *w = arena_array(&q->arena, struct str, res->nwarnings + 2);
+    uint32_t n = res->nwarnings;
 
-static void put_steps(struct json *j, const struct api_call *k, const struct promql_result *res)
-{
-    json_key(j, "totalQueryableSamplesPerStep");
-    json_arr(j);
-    for (uint32_t i = 0; i < res->nsteps; i++) {
-        char t[NUM_MAX];
+    if (n)
+        memcpy(w, res->warnings, n * sizeof *w);
+    if (truncated)
+        w[n++] = STR("results truncated due to limit");
+    if (k->odd_stats.n) {
+        struct buf b = {0};
 
-        json_arr(j);
-        json_raw(j, str_n(t, num_fmt_ms(k->opts.start_ms + (int64_t)i * k->opts.step_ms, t)));
-        json_u64(j, res->samples_per_step[i]);
-        json_end_arr(j);
+        buf_put_quoted(&b, str_head(k->odd_stats, 200));
+        w[n++] = arena_printf(&q->arena,
+                              "value %s for parameter \"stats\" is deprecated and will be rejected in the next major "
+                              "release, use \"true\" or \"all\"",
+                              buf_z(&b));
+        buf_release(&b);
     }
-    json_end_arr(j);
-}
-
-static void put_stats(struct buf *b, const struct api_call *k, const struct query *q, const struct promql_result *res,
-                      const struct timings *t)
-{
-    struct json j;
-
-    buf_putz(b, ",\"stats\":");
-    json_init(&j, b);
-    json_obj(&j);
-    json_key(&j, "timings");
-    json_obj(&j);
-    put_seconds(&j, "evalTotalTime", t->done_ns - t->began_ns);
-    put_seconds(&j, "resultSortTime", 0); /* part of the evaluation here */
-    put_seconds(&j, "queryPreparationTime", t->parsed_ns - t->began_ns);
-    put_seconds(&j, "innerEvalTime", t->done_ns - t->parsed_ns);
-    put_seconds(&j, "execQueueTime", t->began_ns - t->asked_ns);
-    put_seconds(&j, "execTotalTime", t->done_ns - t->asked_ns);
-    json_end_obj(&j);
-    json_key(&j, "samples");
-    json_obj(&j);
-    if (k->stats_all && res->samples_per_step)
-        put_steps(&j, k, res);
-    json_key(&j, "totalQueryableSamples");
-    json_u64(&j, q->samples_total);
-    json_key(&j, "peakSamples");
-    json_u64(&j, q->samples_peak);
-    json_end_obj(&j);
-    json_end_obj(&j);
+    api_put_envelope_end(&s->b, w, n, res->infos, res->ninfos);
 }
 
 static void put_answer(struct api_stream *s, struct api_call *k, struct query *q, const struct promql_result *res,
-                       const struct timings *t)
+                       const struct api_timings *t)
 {
-    struct str *warnings = res->warnings;
-    uint32_t nwarnings = res->nwarnings;
+    bool vectors = res->type == PQ_MATRIX || res->type == PQ_VECTOR;
 
-    if (k->limit && res->nseries > k->limit && (res->type == PQ_MATRIX || res->type == PQ_VECTOR)) {
-        warnings = arena_array(&q->arena, struct str, nwarnings + 1);
-        if (nwarnings)
-            memcpy(warnings, res->warnings, nwarnings * sizeof *warnings);
-        warnings[nwarnings++] = STR("results truncated due to limit");
-    }
     buf_putz(&s->b, "{\"status\":\"success\",\"data\":{");
-    api_put_result(s, res, k->limit);
+    if (k->explain_only)
+        buf_printf(&s->b, "\"resultType\":\"%s\",\"series\":%u", api_type_name(res->type), vectors ? res->nseries : 1);
+    else
+        api_put_result(s, res, k->limit);
     if (k->stats)
-        put_stats(&s->b, k, q, res, t);
+        api_put_stats(&s->b, k, q, res, t);
+    if (k->opts.explain) {
+        buf_putz(&s->b, ",\"explain\":");
+        promql_explain(&s->b, res->plan, q->text);
+    }
     buf_putc(&s->b, '}');
-    api_put_envelope_end(&s->b, warnings, nwarnings, res->infos, res->ninfos);
+    put_end(s, k, q, res, vectors && k->limit && res->nseries > k->limit);
 }
 
 static void run_query(struct api_call *k, struct query *q)
 {
-    struct timings t = {.asked_ns = k->asked_ns, .began_ns = clock_mono_ns()};
+    struct api_timings t = {.asked_ns = k->asked_ns, .began_ns = clock_mono_ns()};
     struct promql_result res = {0};
     struct node *n = NULL;
     struct api_stream s;
@@ -122,7 +92,9 @@ static void run_query(struct api_call *k, struct query *q)
 static int common_params(struct api_call *k, int64_t *timeout_ms, struct err *e)
 {
     struct str timeout = api_param(k->r, "timeout"), lookback = api_param(k->r, "lookback_delta"),
-               stats = api_param(k->r, "stats");
+               stats = api_param(k->r, "stats"), explain = api_param(k->r, "explain"),
+               downsample = api_param(k->r, "downsample");
+    bool aggregates = true;
 
     *timeout_ms = 0;
     if (timeout.n && api_parse_duration(timeout, timeout_ms, e) < 0)
@@ -131,10 +103,23 @@ static int common_params(struct api_call *k, int64_t *timeout_ms, struct err *e)
         *timeout_ms = 1; /* over before it began, as upstream's context would be */
     if (lookback.n && api_parse_duration(lookback, &k->opts.lookback_ms, e) < 0)
         return err_ctx(e, "error parsing lookback delta duration");
-    k->stats = stats.n > 0;
     k->stats_all = str_eqz(stats, "all");
+    if (stats.n && !k->stats_all && !str_eqz(stats, "true"))
+        k->odd_stats = stats;
+    if (explain.n && api_parse_bool(explain, &k->opts.explain) < 0) {
+        err_set(e, ERR_INVALID, "a boolean is wanted, like 1 or true");
+        return api_invalid_param(e, "explain");
+    }
+    if (downsample.n && api_parse_bool(downsample, &aggregates) < 0) {
+        err_set(e, ERR_INVALID, "a boolean is wanted, like 1 or true");
+        return api_invalid_param(e, "downsample");
+    }
+    k->opts.samples_only = !aggregates;
+    k->opts.explain |= k->explain_only;
+    k->stats = k->opts.stats = stats.n > 0 || k->explain_only;
     k->opts.db = k->c->db;
     k->opts.delayed_name_removal = true;
+    k->opts.folded = true;
     return 0;
 }
 
@@ -193,6 +178,26 @@ static void handle_query_range(struct http_request *r, void *arg)
     api_call_start(k, api_param(r, "query"), timeout_ms);
 }
 
+/* What a query costs, without its result: at an instant, or over a range when there is a start. */
+static void handle_explain(struct http_request *r, void *arg)
+{
+    struct api_call *k = api_call_new(arg, r, run_query);
+    int64_t time = clock_wall_ms(), timeout_ms;
+    struct err e;
+
+    k->explain_only = true;
+    if ((api_param(r, "start").n ? range_params(k, &e) : api_time_param(r, "time", &time, &e)) < 0 ||
+        common_params(k, &timeout_ms, &e) < 0) {
+        api_answer_error(r, &e);
+        return;
+    }
+    if (!api_param(r, "start").n) {
+        k->opts.instant = true;
+        k->opts.start_ms = k->opts.end_ms = time;
+    }
+    api_call_start(k, api_param(r, "query"), timeout_ms);
+}
+
 /* --- the text itself ------------------------------------------------------------------------------------- */
 
 static void run_text(struct api_call *k, struct query *q, bool tree)
@@ -244,6 +249,7 @@ void api_routes_query(struct http_server *s, struct api_ctx *c)
 {
     http_route(s, HTTP_GET | HTTP_POST, "/api/v1/query", PERM_READ, 0, handle_query, c);
     http_route(s, HTTP_GET | HTTP_POST, "/api/v1/query_range", PERM_READ, 0, handle_query_range, c);
+    http_route(s, HTTP_GET | HTTP_POST, "/api/v1/explain", PERM_READ, 0, handle_explain, c);
     http_route(s, HTTP_GET | HTTP_POST, "/api/v1/format_query", PERM_READ, 0, handle_format, c);
     http_route(s, HTTP_GET | HTTP_POST, "/api/v1/parse_query", PERM_READ, 0, handle_parse, c);
 }

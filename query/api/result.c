@@ -131,13 +131,16 @@ static void put_points(struct api_stream *s, struct times *ts, const struct prom
 
 static void put_matrix(struct api_stream *s, const struct promql_result *res, uint32_t n)
 {
-    struct arena a = {0};
+    struct arena a = {0}, points = {0};
     struct times ts = {0};
 
     times_init(&ts, &a, res);
     for (uint32_t i = 0; i < n && api_stream_flush(s) == 0; i++) {
-        const struct promql_series *one = &res->series[i];
+        struct promql_series *one = &res->series[i];
         uint32_t nhist = 0;
+
+        arena_reset(&points);
+        promql_unfold(res, one, &points);
 
         for (uint32_t k = 0; k < one->npoints; k++)
             nhist += one->points[k].h != NULL;
@@ -150,6 +153,7 @@ static void put_matrix(struct api_stream *s, const struct promql_result *res, ui
         buf_putc(&s->b, '}');
     }
     arena_release(&a);
+    arena_release(&points);
 }
 
 static void put_vector(struct api_stream *s, const struct promql_result *res, uint32_t n)
@@ -172,12 +176,18 @@ static void put_vector(struct api_stream *s, const struct promql_result *res, ui
     }
 }
 
+const char *api_type_name(enum promql_type t)
+{
+    static const char *const names[] = {"none", "scalar", "vector", "matrix", "string"};
+
+    return names[t];
+}
+
 void api_put_result(struct api_stream *s, const struct promql_result *res, uint32_t limit)
 {
-    static const char *const types[] = {"none", "scalar", "vector", "matrix", "string"};
     uint32_t n = limit ? MIN(limit, res->nseries) : res->nseries;
 
-    buf_printf(&s->b, "\"resultType\":\"%s\",\"result\":[", types[res->type]);
+    buf_printf(&s->b, "\"resultType\":\"%s\",\"result\":[", api_type_name(res->type));
     if (res->type == PQ_MATRIX) {
         put_matrix(s, res, n);
     } else if (res->type == PQ_VECTOR) {

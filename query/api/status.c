@@ -119,72 +119,6 @@ static void handle_walreplay(struct http_request *r, void *arg)
     api_answer_data(r, STR("{\"min\":0,\"max\":0,\"current\":0}")); /* nothing listens before the journal is replayed */
 }
 
-static void handle_notifications(struct http_request *r, void *arg)
-{
-    (void)arg;
-    api_answer_data(r, STR("[]"));
-}
-
-/* --- features --------------------------------------------------------------------------------------------- */
-
-static void put_features(struct json *j, const char *group, const char *const *names)
-{
-    json_key(j, group);
-    json_obj(j);
-    for (; *names; names++) {
-        json_key(j, *names);
-        json_bool(j, true);
-    }
-    json_end_obj(j);
-}
-
-static void handle_features(struct http_request *r, void *arg)
-{
-    static const char *const api[] = {
-        "exemplars", "lifecycle",   "admin",        "label_values_match", "query_warnings",    "query_stats",
-        "limit",     "parse_query", "format_query", "time_range_labels",  "time_range_series", NULL};
-    static const char *const promql[] = {"anchored",
-                                         "smoothed",
-                                         "at_modifier",
-                                         "negative_offset",
-                                         "per_query_lookback_delta",
-                                         "subqueries",
-                                         "utf8_names",
-                                         "duration_expr",
-                                         "experimental_functions",
-                                         "fill_modifiers",
-                                         "delayed_name_removal",
-                                         "native_histograms",
-                                         NULL};
-    static const char *const operators[] = {
-        "+",      "-",           "*",   "/",     "%",      "^",      "atan2", "==",      "!=",           "<",
-        "<=",     ">",           ">=",  "</",    ">/",     "and",    "or",    "unless",  "sum",          "avg",
-        "count",  "min",         "max", "group", "stddev", "stdvar", "topk",  "bottomk", "count_values", "quantile",
-        "limitk", "limit_ratio", NULL};
-    const struct promql_function *fn;
-    struct buf b = {0};
-    struct json j;
-    uint32_t n;
-
-    (void)arg;
-    json_init(&j, &b);
-    json_obj(&j);
-    put_features(&j, "api", api);
-    put_features(&j, "promql", promql);
-    json_key(&j, "promql_functions");
-    json_obj(&j);
-    fn = promql_functions(&n);
-    for (uint32_t i = 0; i < n; i++) {
-        json_key(&j, fn[i].name);
-        json_bool(&j, true);
-    }
-    json_end_obj(&j);
-    put_features(&j, "promql_operators", operators);
-    json_end_obj(&j);
-    api_answer_data(r, buf_str(&b));
-    buf_release(&b);
-}
-
 /* --- cardinality ------------------------------------------------------------------------------------------- */
 
 static void put_counts(struct json *j, const char *key, const struct tsdb_count *v, uint32_t n)
@@ -255,6 +189,78 @@ static void handle_tsdb(struct http_request *r, void *arg)
     api_answer_error(r, &e);
 }
 
+/* --- blocks -------------------------------------------------------------------------------------------- */
+
+/* 26 digits of base 32: the time of the day's start, then a hash of what the day holds. Changes when it is written to. */
+static struct str ulid_of(const struct tsdb_day *d, char out[26])
+{
+    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    uint64_t what[] = {(uint64_t)d->start_ms, d->version, d->samples}, at = (uint64_t)d->start_ms;
+    struct hash128 h = hash128(what, sizeof what);
+
+    for (int i = 9; i >= 0; i--, at >>= 5)
+        out[i] = digits[at & 31];
+    for (int i = 0; i < 16; i++)
+        out[10 + i] = digits[(i < 8 ? h.lo : h.hi) >> (5 * (i % 8)) & 31];
+    return str_n(out, 26);
+}
+
+static void put_block(struct json *j, const struct tsdb_day *d)
+{
+    char ulid[26];
+    struct str id = ulid_of(d, ulid);
+
+    json_obj(j);
+    json_key(j, "ulid");
+    json_str(j, id);
+    put_i64(j, "minTime", d->mint);
+    put_i64(j, "maxTime", d->maxt + 1); /* behind the last sample */
+    json_key(j, "stats");
+    json_obj(j);
+    put_i64(j, "numSamples", (int64_t)d->samples);
+    put_i64(j, "numSeries", (int64_t)d->series);
+    put_i64(j, "numChunks", (int64_t)d->slices);
+    put_i64(j, "numBytes", (int64_t)d->bytes);
+    json_end_obj(j);
+    json_key(j, "compaction");
+    json_obj(j);
+    put_i64(j, "level", d->sealed ? 2 : 1);
+    json_key(j, "sources");
+    json_arr(j);
+    json_str(j, id);
+    json_end_arr(j);
+    json_end_obj(j);
+    put_i64(j, "version", 1);
+    json_end_obj(j);
+}
+
+static void run_blocks(struct api_call *k, struct query *q)
+{
+    struct http_request *r = k->r;
+    struct tsdb_day *days;
+    struct buf b = {0};
+    struct json j;
+    uint32_t n;
+
+    tsdb_days(k->c->db, &q->arena, &days, &n);
+    json_init(&j, &b);
+    json_obj(&j);
+    json_key(&j, "blocks");
+    json_arr(&j);
+    for (uint32_t i = 0; i < n; i++)
+        put_block(&j, &days[i]);
+    json_end_arr(&j);
+    json_end_obj(&j);
+    query_end(q);
+    api_answer_data(r, buf_str(&b));
+    buf_release(&b);
+}
+
+static void handle_blocks(struct http_request *r, void *arg)
+{
+    api_call_start(api_call_new(arg, r, run_blocks), STR("days on disk"), 0);
+}
+
 /* --- our own -------------------------------------------------------------------------------------------------- */
 
 static void handle_queries(struct http_request *r, void *arg)
@@ -317,6 +323,5 @@ void api_routes_status(struct http_server *s, struct api_ctx *c)
     http_route(s, HTTP_GET, "/api/v1/status/tsdb", PERM_READ, 0, handle_tsdb, c);
     http_route(s, HTTP_GET, "/api/v1/status/queries", PERM_READ, 0, handle_queries, c);
     http_route(s, HTTP_GET, "/api/v1/status/warnings", PERM_READ, 0, handle_warnings, c);
-    http_route(s, HTTP_GET, "/api/v1/features", PERM_READ, 0, handle_features, c);
-    http_route(s, HTTP_GET, "/api/v1/notifications", PERM_READ, 0, handle_notifications, c);
+    http_route(s, HTTP_GET, "/api/v1/status/tsdb/blocks", PERM_READ, 0, handle_blocks, c);
 }

@@ -11,6 +11,8 @@
  */
 #include "query/exec/exec.h"
 
+#include "query/exec/turn.h"
+
 #include <assert.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -18,7 +20,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { TRIM_BYTES = 64 << 20 };
+enum { TRIM_BYTES = 64 << 20, LONG_WORK = 2000000 };
+
+struct deferred {
+    void (*fn)(void *arg);
+    void *arg;
+    struct deferred *next;
+};
 
 /* What the engine keeps of a query besides what everybody sees. */
 struct entry {
@@ -28,6 +36,8 @@ struct entry {
     void (*fn)(struct query *q, void *arg);
     void *arg;
     bool waiting, holds_place;
+    struct turn turn;
+    struct deferred *deferred;
     struct err why; /* under the engine's mu: the sentence that goes with q.stop */
 };
 
@@ -35,6 +45,8 @@ struct query_engine {
     /* Set at start. */
     struct query_engine_opts opts;
     struct pool *pool, *runners;
+
+    struct turns turns; /* has its own locks */
 
     /* Under mu. */
     pthread_mutex_t mu;
@@ -78,7 +90,10 @@ struct query_engine *query_engine_new(const struct query_engine_opts *o)
     en->opts = *o;
     if (en->opts.threads == 0)
         en->opts.threads = default_threads();
+    if (en->opts.processors == 0)
+        en->opts.processors = (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
     pthread_mutex_init(&en->mu, NULL);
+    turns_init(&en->turns, en->opts.processors);
     en->next_id = 1;
     if (en->opts.concurrent_max == 0)
         en->opts.concurrent_max = 1;
@@ -100,6 +115,7 @@ void query_engine_free(struct query_engine *en)
     pool_free(en->pool);
     assert(!en->first && !en->waiting_first);
     pthread_mutex_destroy(&en->mu);
+    turns_release(&en->turns);
     free(en);
 }
 
@@ -111,6 +127,17 @@ const struct query_engine_opts *query_engine_opts_of(const struct query_engine *
 struct pool *query_engine_pool(struct query_engine *en)
 {
     return en->pool;
+}
+
+void query_expect(struct query *q, uint64_t work)
+{
+    if (work > LONG_WORK)
+        turn_is_long(&q->engine->turns, &((struct entry *)q)->turn);
+}
+
+void query_leave(struct query *q)
+{
+    turn_leave(&q->engine->turns);
 }
 
 /* --- the list ----------------------------------------------------------------------------------- */
@@ -156,6 +183,7 @@ static void run_entry(void *arg)
 {
     struct entry *x = arg;
 
+    turn_run(&x->turn);
     x->fn(&x->q, x->arg);
 }
 
@@ -166,6 +194,7 @@ static void give_place(struct query_engine *en, struct entry *x)
     x->waiting = false;
     x->holds_place = true;
     en->running++;
+    turn_begin(&en->turns, &x->turn);
     code = pool_run(en->runners, run_entry, x);
     assert(code == 0); /* the pool's own queue has no bound; ours has */
     (void)code;
@@ -212,7 +241,18 @@ struct query *query_begin(struct query_engine *en, const char *lang, struct str 
     pthread_mutex_lock(&en->mu);
     list_add(en, x);
     pthread_mutex_unlock(&en->mu);
+    turn_begin(&en->turns, &x->turn);
+    turn_run(&x->turn);
     return &x->q;
+}
+
+void query_defer(struct query *q, void (*fn)(void *arg), void *arg)
+{
+    struct entry *x = (struct entry *)q;
+    struct deferred *d = arena_new(&q->arena, struct deferred);
+
+    *d = (struct deferred){fn, arg, x->deferred};
+    x->deferred = d;
 }
 
 void query_end(struct query *q)
@@ -221,6 +261,9 @@ void query_end(struct query *q)
     struct query_engine *en = q->engine;
     uint64_t given_back;
 
+    for (struct deferred *d = x->deferred; d; d = d->next)
+        d->fn(d->arg);
+    turn_end(&en->turns, &x->turn);
     atomic_fetch_sub(&en->bytes, q->bytes);
     pthread_mutex_lock(&en->mu);
     list_remove(en, x);
@@ -292,11 +335,15 @@ static int stopped(struct query *q, int code, const char *where, struct err *e)
 
 int query_check(struct query *q, const char *where, struct err *e)
 {
-    int stop = atomic_load_explicit(&q->stop, memory_order_relaxed);
+    struct entry *x = (struct entry *)q;
+    int64_t now = clock_mono_ns();
+    int stop;
 
+    turn_check(&q->engine->turns, &x->turn, now, &q->stop);
+    stop = atomic_load_explicit(&q->stop, memory_order_relaxed);
     if (stop)
         return stopped(q, stop, where, e);
-    if (clock_mono_ns() > q->deadline_ns)
+    if (now > q->deadline_ns)
         return stopped(q, ERR_TIMEOUT, where, e);
     if (q->canceled && q->canceled(q->canceled_arg))
         return stopped(q, ERR_CANCELED, where, e);

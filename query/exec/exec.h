@@ -22,6 +22,7 @@ void query_limits_default(struct query_limits *l);
 struct query_engine;
 struct query_engine_opts {
     unsigned threads;        /* that help reading inside queries; 0 = two for each core */
+    unsigned processors;     /* threads of long queries that work at a time; 0 = as many as there are */
     uint32_t concurrent_max; /* 20: more wait */
     uint32_t waiting_max;    /* more: ERR_BUSY */
     uint64_t bytes_max;      /* memory of all queries together (1 GiB); 0 = none */
@@ -59,10 +60,22 @@ int query_start(struct query_engine *en, const char *lang, struct str text, cons
                 void *arg, struct err *e);
 /* For callers that evaluate on their own thread (rules, tests): makes a registered query, no queueing. */
 struct query *query_begin(struct query_engine *en, const char *lang, struct str text, const struct query_limits *limits);
+/* fn(arg) when the query ends, before its arena goes; the latest first. Only from the query's own thread. */
+void query_defer(struct query *q, void (*fn)(void *arg), void *arg);
 /* Frees everything of q, its arena too. */
 void query_end(struct query *q);
 
-/* <0 when the query must stop; e gets the sentence. where: the operator, for the sentence ("rate", "sum by (job)"). */
+/*
+ * What lies ahead, in samples to be looked at or the like. A query that will take long gives way to others from the start, not
+ * only when it has taken long.
+ */
+void query_expect(struct query *q, uint64_t work);
+/*
+ * This thread stops working for q, or is about to wait (for helpers, for a client): long queries share the processors in
+ * turns, and its turn passes on at once. Never needed, always good.
+ */
+void query_leave(struct query *q);
+/* <0 when the query must stop; e gets the sentence. A long query may have to wait here for its turn. where: the operator, for the sentence ("rate", "sum by (job)"). */
 int query_check(struct query *q, const char *where, struct err *e);
 /*
  * Charges memory (give back with a negative number; query_end gives back the rest). ERR_LIMIT names bytes_max, the need

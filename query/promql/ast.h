@@ -48,6 +48,7 @@ struct when {
 };
 
 struct node;
+struct node_cost;
 
 struct vector_matching {
     enum { CARD_ONE_TO_ONE, CARD_MANY_TO_ONE, CARD_ONE_TO_MANY, CARD_MANY_TO_MANY } card;
@@ -66,6 +67,7 @@ struct node {
     enum node_kind kind;
     enum promql_type type;
     uint32_t start, end;     /* bytes in the query text, end exclusive */
+    struct node_cost *cost;  /* of a planned tree that is explained; else NULL */
     union {
         struct { double v; bool as_duration; } number;
         struct str string;

@@ -4,6 +4,7 @@
  * (1) A chain of binary operators leans to the left and may be as long as the text: it is walked in a loop, not by
  * recursion. (2) A tree that passes is at most PQ_TREE_MAX levels high, so that those who come after may recurse.
  */
+#include "query/promql/foreign.h"
 #include "query/promql/parse.h"
 
 #include <assert.h>
@@ -162,6 +163,20 @@ static bool is_info_matchers(struct checker *c, const struct node *n, uint32_t i
     return true;
 }
 
+/* What stands in logs(...): its own language knows. */
+static void check_foreign(struct checker *c, const struct node *n)
+{
+    enum promql_foreign lang = promql_foreign_find(str_of(n->call.fn->name));
+    const struct promql_foreign_source *s = lang < PROMQL_FOREIGN_N ? promql_foreign_source(lang) : NULL;
+    const struct node *arg = n->call.nargs ? n->call.args[0] : NULL;
+    struct err e;
+
+    while (arg && arg->kind == N_PAREN)
+        arg = arg->child;
+    if (s && arg && arg->kind == N_STRING && s->check(s->arg, arg->string, &e) < 0)
+        pq_error(c->p, arg->start, arg->end, "%s", e.text);
+}
+
 static void check_call(struct checker *c, struct node *n, unsigned level)
 {
     const struct promql_function *fn = n->call.fn;
@@ -181,6 +196,7 @@ static void check_call(struct checker *c, struct node *n, unsigned level)
             expect_type(c, n->call.args[i], fn->args[as], where.p, level + 1);
         }
     }
+    check_foreign(c, n);
 }
 
 /* --- selectors and the rest -------------------------------------------------------------------------- */

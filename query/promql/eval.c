@@ -50,9 +50,17 @@ static int scalar_into(struct eval *ev, const struct node *n, const struct grid 
         return scalar_into(ev, n->child, g, out, e);
     case N_STEP_INVARIANT: {
         struct grid one = {g->start, g->step, g->n ? 1 : 0};
+        struct sample_counts *outer;
+        int code = eval_samples_push(ev, one.n, &outer, e);
 
-        if (scalar_into(ev, n->child, &one, out, e) < 0)
-            return e->code;
+        if (code < 0)
+            return code;
+        code = scalar_into(ev, n->child, &one, out, e);
+        if (outer)
+            sample_counts_invariant(outer, ev->samples);
+        ev->samples = outer;
+        if (code < 0)
+            return code;
         for (uint32_t i = 1; i < g->n; i++)
             (*out)[i] = (*out)[0];
         return 0;
@@ -75,6 +83,7 @@ static int scalar_into(struct eval *ev, const struct node *n, const struct grid 
 int eval_scalar(struct eval *ev, const struct node *n, const struct grid *g, double **out, struct err *e)
 {
     size_t bytes = (g->n ? g->n : 1) * sizeof **out;
+    struct cost_mark m;
     int code;
 
     if (query_charge(ev->q, (int64_t)bytes, "scalar", e) < 0)
@@ -82,7 +91,11 @@ int eval_scalar(struct eval *ev, const struct node *n, const struct grid *g, dou
     *out = arena_alloc(ev->arena, bytes);
     if (++ev->depth > DEPTH_MAX)
         return err_set(e, ERR_LIMIT, "expression is nested deeper than %d", DEPTH_MAX);
+    if (n->cost)
+        cost_begin(ev->q, &m);
     code = scalar_into(ev, n, g, out, e);
+    if (n->cost)
+        cost_end(ev->q, n, &m, g->n, 1);
     ev->depth--;
     return code;
 }
@@ -112,13 +125,19 @@ static int broadcast(struct vec *one, uint32_t nsteps, struct vec *out, struct e
 static int eval_invariant(struct eval *ev, const struct node *n, const struct grid *g, struct vec *out, struct err *e)
 {
     struct grid one = {g->start, g->step, 1};
+    struct sample_counts *outer;
     struct vec v;
     int code;
 
     if (g->n <= 1)
         return eval_vector(ev, n->child, g, out, e);
     vec_init(out, ev->q, g->n);
+    if (eval_samples_push(ev, 1, &outer, e) < 0)
+        return e->code;
     code = eval_vector(ev, n->child, &one, &v, e);
+    if (outer)
+        sample_counts_invariant(outer, ev->samples);
+    ev->samples = outer;
     if (code == 0) {
         code = broadcast(&v, g->n, out, e);
         pile_join(&out->pile, &v.pile);
@@ -176,7 +195,7 @@ static int dispatch(struct eval *ev, const struct node *n, const struct grid *g,
     }
 }
 
-int eval_vector(struct eval *ev, const struct node *n, const struct grid *g, struct vec *out, struct err *e)
+static int vector_of(struct eval *ev, const struct node *n, const struct grid *g, struct vec *out, struct err *e)
 {
     struct source src;
     int code;
@@ -199,9 +218,22 @@ int eval_vector(struct eval *ev, const struct node *n, const struct grid *g, str
     return code;
 }
 
+int eval_vector(struct eval *ev, const struct node *n, const struct grid *g, struct vec *out, struct err *e)
+{
+    struct cost_mark m;
+    int code;
+
+    if (!n->cost)
+        return vector_of(ev, n, g, out, e);
+    cost_begin(ev->q, &m);
+    code = vector_of(ev, n, g, out, e);
+    cost_end(ev->q, n, &m, g->n, code == 0 ? out->n : 0);
+    return code;
+}
+
 /* --- the result ------------------------------------------------------------------------------- */
 
-static int drop_names(struct vec *v, struct err *e)
+int eval_drop_names(struct vec *v, struct err *e)
 {
     bool any = false;
 
@@ -211,6 +243,7 @@ static int drop_names(struct vec *v, struct err *e)
         if (!r->drop_name)
             continue;
         r->labels = labels_drop_name(&v->pile.a, &r->labels);
+        r->drop_name = false;
         any = true;
     }
     return any ? vec_unify(v, e) : 0;
@@ -230,32 +263,68 @@ static uint32_t count_points(const struct row *r, uint32_t nsteps)
     return n;
 }
 
+/* Histograms may lie in a select, which is closed before long; floats lie in the row. */
+static void make_points(struct promql_series *s, const struct row *r, int64_t start, int64_t step, uint32_t nsteps,
+                        struct arena *a)
+{
+    uint32_t k = 0;
+
+    s->points = arena_alloc(a, s->npoints * sizeof *s->points);
+    for (uint32_t i = 0; i < nsteps; i++)
+        if (r->has[i] != ROW_NONE)
+            s->points[k++] = (struct promql_point){start + (int64_t)i * step, r->has[i] == ROW_HIST ? 0 : r->v[i],
+                                                   r->has[i] == ROW_HIST ? hist_dup(a, r->h[i]) : NULL};
+}
+
+void promql_unfold(const struct promql_result *r, struct promql_series *s, struct arena *a)
+{
+    if (s->row)
+        make_points(s, s->row, r->t, r->step_ms, r->nsteps, a);
+}
+
+static bool is_folded(const struct eval *ev)
+{
+    return ev->o->folded && !ev->o->instant;
+}
+
 static void put_series(struct eval *ev, const struct row *r, const struct grid *g, struct promql_result *out)
 {
-    uint32_t n = count_points(r, g->n), k = 0;
+    uint32_t n = count_points(r, g->n);
     struct promql_series *s;
 
     if (!n)
         return;
     s = &out->series[out->nseries++];
-    s->labels = labels_dup(ev->arena, &r->labels);
-    s->points = arena_alloc(ev->arena, n * sizeof *s->points);
-    s->npoints = n;
-    for (uint32_t i = 0; i < g->n; i++)
-        if (r->has[i] != ROW_NONE)
-            s->points[k++] = (struct promql_point){grid_time(g, i), r->has[i] == ROW_HIST ? 0 : r->v[i],
-                                                   r->has[i] == ROW_HIST ? hist_dup(ev->arena, r->h[i]) : NULL};
+    *s = (struct promql_series){.labels = labels_dup(ev->arena, &r->labels), .npoints = n};
+    if (is_folded(ev) && !r->h)
+        s->row = r;
+    else
+        make_points(s, r, g->start, g->step, g->n, ev->arena);
+}
+
+static uint64_t points_to_make(const struct eval *ev, const struct vec *v, uint64_t all)
+{
+    uint64_t n = 0;
+
+    if (!is_folded(ev))
+        return all;
+    for (uint32_t i = 0; i < v->n; i++)
+        if (v->rows[i].h)
+            n += count_points(&v->rows[i], v->nsteps);
+    return n;
 }
 
 static int make_result(struct eval *ev, struct vec *v, const struct grid *g, struct promql_result *out, struct err *e)
 {
     uint64_t points;
 
-    if (drop_names(v, e) < 0)
+    if (eval_drop_names(v, e) < 0)
         return e->code;
     points = vec_points(v);
     if (query_samples(ev->q, 0, (int64_t)points, "result", e) < 0 ||
-        query_charge(ev->q, (int64_t)(points * sizeof(struct promql_point) + v->n * sizeof(struct promql_series)),
+        query_charge(ev->q,
+                     (int64_t)(points_to_make(ev, v, points) * sizeof(struct promql_point) +
+                               v->n * sizeof(struct promql_series)),
                      "result", e) < 0)
         return e->code;
     out->series = arena_alloc(ev->arena, (v->n + (size_t)1) * sizeof *out->series);
@@ -266,7 +335,47 @@ static int make_result(struct eval *ev, struct vec *v, const struct grid *g, str
     return 0;
 }
 
+/* --- books --------------------------------------------------------------------------------------- */
+
+static int start_counting(struct eval *ev, uint32_t nsteps, struct err *e)
+{
+    if (query_charge(ev->q, (int64_t)nsteps * 2 * (int64_t)sizeof(uint64_t), "stats", e) < 0)
+        return e->code;
+    ev->samples = sample_counts_new(ev->arena, nsteps);
+    return 0;
+}
+
+int eval_samples_push(struct eval *ev, uint32_t nsteps, struct sample_counts **outer, struct err *e)
+{
+    *outer = ev->samples;
+    return ev->samples ? start_counting(ev, nsteps, e) : 0;
+}
+
+static void tell_counts(const struct sample_counts *c, struct promql_result *out)
+{
+    if (!c)
+        return;
+    out->samples = c->total;
+    out->samples_read = c->read;
+    out->samples_per_step = c->at;
+    out->samples_read_per_step = c->read_at;
+}
+
 /* --- entry ------------------------------------------------------------------------------------ */
+
+static void release_rows(void *arg)
+{
+    vec_release(arg);
+}
+
+/* For as long as the query lives: a folded result points there. */
+static void keep_rows(struct eval *ev, const struct vec *v)
+{
+    struct vec *kept = arena_new(ev->arena, struct vec);
+
+    *kept = *v;
+    query_defer(ev->q, release_rows, kept);
+}
 
 static int eval_root(struct eval *ev, const struct node *n, const struct grid *g, struct promql_result *out,
                      struct err *e)
@@ -302,7 +411,10 @@ static int eval_root(struct eval *ev, const struct node *n, const struct grid *g
     code = eval_vector(ev, n, g, &v, e);
     if (code == 0)
         code = make_result(ev, &v, g, out, e);
-    vec_release(&v);
+    if (code == 0 && is_folded(ev))
+        keep_rows(ev, &v);
+    else
+        vec_release(&v);
     return code;
 }
 
@@ -345,8 +457,8 @@ int promql_eval(struct query *q, const struct node *expr, struct str text, const
         .use_st = o->use_start_timestamps,
         .threads = MAX(1, pool_threads(query_engine_pool(q->engine))),
     };
-    struct plan_times times = {o->start_ms, o->end_ms, o->instant ? 0 : o->step_ms, o->instant};
-    struct node *tree;
+    struct plan_times times = {o->start_ms, o->end_ms, o->instant ? 0 : o->step_ms, o->instant, o->explain};
+    struct node *tree = NULL;
     struct grid g;
     int code;
 
@@ -354,12 +466,17 @@ int promql_eval(struct query *q, const struct node *expr, struct str text, const
     code = check_times(o, &g, e);
     if (code == 0)
         code = plan_make(&q->arena, expr, &times, &tree, e);
+    if (code == 0 && o->stats)
+        code = start_counting(&ev, g.n, e);
     if (code == 0)
         code = eval_root(&ev, tree, &g, out, e);
+    tell_counts(ev.samples, out);
+    out->plan = o->explain ? tree : NULL;
     close_selects(&ev);
     notes_texts(&ev.notes, text, false, &out->warnings, &out->nwarnings);
     notes_texts(&ev.notes, text, true, &out->infos, &out->ninfos);
     out->nsteps = g.n;
+    out->step_ms = g.step;
     return code;
 }
 

@@ -15,6 +15,7 @@
 #define PROMQL_EVAL_H
 
 #include "query/promql/annotations.h"
+#include "query/promql/cost.h"
 #include "query/promql/promql.h"
 #include "query/vector/elem.h"
 #include "query/vector/range.h"
@@ -43,6 +44,7 @@ struct eval {
     struct tsdb_select **selects; /* stay open to the end: labels borrow their bytes */
     uint32_t nselects;
     unsigned depth;
+    struct sample_counts *samples; /* of the grid at hand; NULL: nobody asked */
 };
 
 /* --- values ----------------------------------------------------------------------------------- */
@@ -52,8 +54,16 @@ int eval_vector(struct eval *ev, const struct node *n, const struct grid *g, str
 int eval_scalar(struct eval *ev, const struct node *n, const struct grid *g, double **out, struct err *e);
 /* A string literal's bytes, through parentheses. */
 struct str eval_string(const struct node *n);
+/*
+ * Counts of samples for another grid than the one at hand, while a part of the tree is evaluated on it. *outer gets those at
+ * hand, which the caller puts back; NULL when nobody counts.
+ */
+int eval_samples_push(struct eval *ev, uint32_t nsteps, struct sample_counts **outer, struct err *e);
 /* A selector's raw samples as rows cannot say them: for an instant query whose root is a range vector. */
 int eval_matrix(struct eval *ev, const struct node *n, int64_t at, struct promql_result *out, struct err *e);
+
+/* Takes the names away that functions dropped, and unifies what is then the same. */
+int eval_drop_names(struct vec *v, struct err *e);
 
 /* --- sources: what reads a selector ----------------------------------------------------------- */
 
@@ -63,6 +73,14 @@ enum source_kind {
     SOURCE_START_TIMESTAMP, /* its start time */
     SOURCE_SMOOTHED,        /* interpolated between neighbours */
     SOURCE_RANGE,           /* fn over windows */
+};
+
+/* How a select answered a source that may be read from aggregates. */
+struct bucket_function;
+struct rollup_read {
+    const struct bucket_function *fn; /* what buckets are for; NULL: none can come */
+    struct tsdb_rollup_used used;
+    bool nearest; /* some windows are not whole buckets of what is read */
 };
 
 /* A step of a chain over a source: changes a row in place. */
@@ -80,6 +98,7 @@ struct source {
     enum source_kind kind;
     const struct node *selector;
     const struct node *range; /* the N_MATRIX or N_SUBQUERY */
+    const struct node *call;  /* that makes values of it; NULL: the selector itself does */
     const struct range_function *fn;
     const double *param[2];
     const struct node *quantile; /* the argument φ, where param[0] is one */
@@ -104,6 +123,7 @@ enum { REMARK_PAIRS = 1 << 16, REMARK_HIST = 1 << 20, REMARK_SCHEMAS = 1 << 22, 
 struct reader {
     struct eval *ev;
     const struct source *src;
+    const struct rollup_read *rollup;
     uint32_t part;
     struct tsdb_cursor *cur;
     struct window_cache cache;
@@ -111,7 +131,7 @@ struct reader {
     struct pile pile; /* of histograms that rows hold */
     struct row row;
     uint32_t index;   /* of the series in the select */
-    uint64_t samples; /* read, not yet counted */
+    uint64_t samples, samples_all; /* read: not yet counted, and since the beginning */
     double *floats;   /* compacted samples of a series with stale markers */
     int64_t *times, *starts;
     const struct histogram **hists;
@@ -119,6 +139,10 @@ struct reader {
     const struct histogram **row_h;
     struct remark *remarks;
     uint32_t nremarks;
+    struct lap *laps; /* by stage, when the query is explained */
+    int64_t lap_ns;   /* end of the last one */
+    struct sample_counts *counts; /* when samples are counted; in counts_arena */
+    struct arena counts_arena;
     void *sink; /* the sink's state of this part */
     void *sink_arg;
     int code;
@@ -156,9 +180,19 @@ void eval_quantile_warnings(struct eval *ev, const struct node *arg, const doubl
  * scalars. 0: src is set; 1: n is no chain.
  */
 int eval_chain(struct eval *ev, const struct node *n, const struct grid *g, struct source *src, struct err *e);
+/* The same, for who puts something on top of a chain: 1 also when tests want vectors in between. */
+int eval_fused(struct eval *ev, const struct node *n, const struct grid *g, struct source *src, struct err *e);
 /* Applies a chain's stages to a row that was made otherwise. */
 int stages_apply(const struct stage *s, struct row *r, uint32_t nsteps, struct pile *p, struct elem_notes *notes,
                  struct err *e);
+
+/* eval_rollup.c: aggregates. ask fills what is asked of the select, got looks at what it does and says so. */
+void rollup_ask(const struct eval *ev, const struct source *src, struct rollup_read *r, struct tsdb_select_opts *o);
+void rollup_got(struct eval *ev, const struct source *src, struct rollup_read *r, const struct tsdb_select *s);
+/* The info about windows of sel that aggregates did not answer exactly. stretched: in proportion; else by last samples. */
+void rollup_say(struct eval *ev, const struct node *sel, const struct tsdb_rollup_used *u, bool stretched);
+uint32_t rollup_values(const struct reader *r, struct range_call *c, const struct tsdb_buckets *b, bool made);
+const struct windows *rollup_windows(struct reader *r, const struct samples *s, uint64_t times_id);
 
 /* For range_call.must_stop; arg is the query. The query_check behind it says why. */
 bool eval_must_stop(void *arg);
@@ -210,6 +244,7 @@ int fn_histogram_quantiles(struct eval *ev, const struct node *call, const struc
 int fn_histogram_fraction(struct eval *ev, const struct node *call, const struct grid *g, struct vec *out,
                           struct err *e);
 int fn_histogram_part(struct eval *ev, const struct node *call, const struct grid *g, struct vec *out, struct err *e);
+int fn_foreign(struct eval *ev, const struct node *call, const struct grid *g, struct vec *out, struct err *e);
 int fn_info(struct eval *ev, const struct node *call, const struct grid *g, struct vec *out, struct err *e);
 
 #endif

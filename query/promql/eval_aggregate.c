@@ -248,7 +248,7 @@ int eval_aggregate(struct eval *ev, const struct node *n, const struct grid *g, 
     x.all.by = &x.by;
     pile_init(&x.pile, ev->q);
     vec_init(&v, ev->q, g->n);
-    code = eval_chain(ev, n->agg.expr, g, &src, e);
+    code = eval_fused(ev, n->agg.expr, g, &src, e);
     if (code == 0) {
         code = over_chain(&x, &src, e);
     } else if (code > 0) {

@@ -60,6 +60,7 @@ int eval_range_source(struct eval *ev, const struct node *call, const struct gri
     src->kind = SOURCE_RANGE;
     src->selector = sel;
     src->range = m;
+    src->call = call;
     src->fn = fn;
     src->grid = *g;
     src->steps = eval_steps(g, &sel->selector.when, m->matrix.range_ms);
@@ -178,6 +179,8 @@ static int range_row(struct eval *ev, struct source *src, const struct row *from
                             .has = r->has,
                             .h = r->h};
     c.w = window_cache_get(&in->mem.cache, 0, &src->steps, s.t, s.n, true, &made);
+    if (ev->samples)
+        sample_counts_windows(ev->samples, &s, c.w, false);
     if (src->fn->flags & RANGE_EXTRAPOLATES)
         rate_prepare(c.w, &src->steps, s.t, src->fn->flags & RANGE_PER_SECOND, src->fn->flags & RANGE_COUNTER);
     filled = range_eval(src->fn, &c);
@@ -202,6 +205,7 @@ int eval_range_subquery(struct eval *ev, const struct node *call, const struct n
 {
     struct source src = {
         .kind = SOURCE_RANGE, .fn = range_function_find(str_of(call->call.fn->name)), .range = sub, .grid = *g};
+    struct sample_counts *outer;
     struct grid ig;
     struct inner in = {0};
     struct vec v;
@@ -213,7 +217,14 @@ int eval_range_subquery(struct eval *ev, const struct node *call, const struct n
     if (scalar_args(ev, call, g, &src, e) < 0)
         return e->code;
     ig = subquery_grid(ev, sub, &src.steps);
+    if (eval_samples_push(ev, ig.n, &outer, e) < 0)
+        return e->code;
     code = eval_vector(ev, sub->subquery.expr, &ig, &v, e);
+    if (outer)
+        sample_counts_subquery(outer, ev->samples, ig.start, ig.step, src.steps.first, src.steps.every);
+    ev->samples = outer;
+    if (code == 0)
+        code = vec_unify_nameless(&v, e);
     in.t = x_alloc((ig.n + (size_t)1) * sizeof *in.t);
     in.v = x_alloc((ig.n + (size_t)1) * sizeof *in.v);
     in.h = x_alloc((ig.n + (size_t)1) * sizeof *in.h);
@@ -246,20 +257,27 @@ static int matrix_of_subquery(struct eval *ev, const struct node *sub, int64_t a
 {
     struct grid g = {at, 0, 1}, ig;
     struct steps st = eval_steps(&g, &sub->subquery.when, sub->subquery.range_ms);
+    struct sample_counts *outer;
     struct vec v;
     int code;
 
     ig = subquery_grid(ev, sub, &st);
+    if (eval_samples_push(ev, ig.n, &outer, e) < 0)
+        return e->code;
     code = eval_vector(ev, sub->subquery.expr, &ig, &v, e);
+    if (outer)
+        sample_counts_invariant(outer, ev->samples);
+    ev->samples = outer;
+    if (code == 0)
+        code = eval_drop_names(&v, e);
     for (uint32_t i = 0; i < v.n && code == 0; i++) {
         const struct row *r = &v.rows[i];
         struct promql_series *s = push_series(ev, out, v.n);
-        struct labels ls = r->drop_name ? labels_drop_name(&v.pile.a, &r->labels) : r->labels;
 
         code = query_charge(ev->q, (int64_t)(ig.n * sizeof *s->points), "subquery", e);
         if (code < 0)
             break;
-        s->labels = labels_dup(ev->arena, &ls);
+        s->labels = labels_dup(ev->arena, &r->labels);
         s->points = arena_array(ev->arena, struct promql_point, ig.n);
         for (uint32_t k = 0; k < ig.n; k++)
             if (r->has[k] != ROW_NONE)
@@ -304,6 +322,8 @@ static int matrix_part(struct eval *ev, struct tsdb_select *sel, uint32_t part, 
             code = tsdb_cursor_labels(c, ev->arena, &ls, e);
         if (code == 0)
             s->labels = labels_dup(ev->arena, &ls);
+        if (ev->samples)
+            sample_counts_points(ev->samples, s);
         if (!s->npoints)
             out->nseries--;
     }
@@ -316,8 +336,24 @@ static int by_labels(const void *a, const void *b)
     return labels_cmp(&((const struct promql_series *)a)->labels, &((const struct promql_series *)b)->labels);
 }
 
+/* For those who ask what it cost. */
+static void keep_books(const struct node *sel, const struct tsdb_select *select, const struct promql_result *out)
+{
+    uint64_t read, skipped;
+
+    if (!sel->cost || !select)
+        return;
+    tsdb_select_blocks(select, &read, &skipped);
+    sel->cost->blocks_read += read;
+    sel->cost->blocks_skipped += skipped;
+    sel->cost->chain_series = out->nseries;
+    for (uint32_t i = 0; i < out->nseries; i++)
+        sel->cost->samples += out->series[i].npoints;
+}
+
 int eval_matrix(struct eval *ev, const struct node *n, int64_t at, struct promql_result *out, struct err *e)
 {
+    struct cost_mark mark;
     const struct node *m = plan_unwrap(n), *sel;
     struct grid g = {at, 0, 1};
     struct tsdb_select *select = NULL;
@@ -325,6 +361,8 @@ int eval_matrix(struct eval *ev, const struct node *n, int64_t at, struct promql
     struct steps st;
     int code;
 
+    if (n->cost)
+        cost_begin(ev->q, &mark);
     if (m->kind == N_SUBQUERY) {
         code = matrix_of_subquery(ev, m, at, out, e);
     } else {
@@ -334,11 +372,21 @@ int eval_matrix(struct eval *ev, const struct node *n, int64_t at, struct promql
         o.nmatchers = sel->selector.nmatchers;
         o.mint = st.first - st.range + 1;
         o.maxt = st.first;
+        o.rollup = ev->o->samples_only ? TSDB_ROLLUP_NONE : TSDB_ROLLUP_THIN;
         code = tsdb_select_open(ev->o->db, &o, &select, e);
+        if (code == 0) {
+            struct tsdb_rollup_used used;
+
+            tsdb_select_rollup(select, &used);
+            rollup_say(ev, sel, &used, false);
+        }
         for (uint32_t i = 0; code == 0 && i < tsdb_select_parts(select); i++)
             code = matrix_part(ev, select, i, out, e);
+        keep_books(sel, select, out);
         tsdb_select_close(select);
     }
+    if (n->cost)
+        cost_end(ev->q, n, &mark, 1, out->nseries);
     if (code == 0 && out->nseries > 1)
         qsort(out->series, out->nseries, sizeof *out->series, by_labels);
     return code;

@@ -8,6 +8,7 @@
  */
 #include "query/promql/eval.h"
 #include "query/promql/plan.h"
+#include "query/vector/plain.h"
 
 struct steps eval_steps(const struct grid *g, const struct when *when, int64_t range)
 {
@@ -64,6 +65,8 @@ static bool is_chain(const struct node *n, const struct grid *g)
     for (;;) {
         if (n->kind == N_SELECTOR || is_range_chain(n) || is_time_chain(n))
             return true;
+        if (vector_plain())
+            return false;
         if (n->kind == N_PAREN || (n->kind == N_STEP_INVARIANT && g->n <= 1))
             n = n->child;
         else if (n->kind == N_UNARY)
@@ -178,6 +181,7 @@ static int build(struct eval *ev, const struct node *n, const struct grid *g, st
     if (is_time_chain(n)) {
         build_selector(ev, plan_unwrap(n->call.args[0]), g,
                        is_call(n, "timestamp") ? SOURCE_TIMESTAMP : SOURCE_START_TIMESTAMP, src);
+        src->call = n;
         src->drop_name = true;
         return 0;
     }
@@ -193,6 +197,11 @@ static int build(struct eval *ev, const struct node *n, const struct grid *g, st
         return 0;
     }
     return build_elem(ev, n, g, src, e);
+}
+
+int eval_fused(struct eval *ev, const struct node *n, const struct grid *g, struct source *src, struct err *e)
+{
+    return vector_plain() ? 1 : eval_chain(ev, n, g, src, e);
 }
 
 int eval_chain(struct eval *ev, const struct node *n, const struct grid *g, struct source *src, struct err *e)

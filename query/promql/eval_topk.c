@@ -233,7 +233,7 @@ int eval_topk_chain(struct eval *ev, const struct node *n, const struct grid *g,
             return 1;
         else if (k_at(&x, i) > x.widest)
             x.widest = k_at(&x, i);
-    code = eval_chain(ev, n->agg.expr, g, &src, e);
+    code = eval_fused(ev, n->agg.expr, g, &src, e);
     if (code != 0)
         return code;
     x.all.table.by = &x.by;

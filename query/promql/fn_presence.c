@@ -95,7 +95,7 @@ int fn_absent(struct eval *ev, const struct node *call, const struct grid *g, st
     uint8_t *seen = x_zalloc(g->n + 1);
     struct source src;
     struct vec v;
-    int code = eval_chain(ev, arg, g, &src, e);
+    int code = eval_fused(ev, arg, g, &src, e);
 
     vec_init(&v, ev->q, g->n);
     if (code == 0) {

@@ -1,5 +1,6 @@
 /* parse_call.c - what has a list in brackets: calls, aggregations, groupings, and the matching clause of an operator.
  */
+#include "query/promql/foreign.h"
 #include "query/promql/parse.h"
 
 #include <assert.h>
@@ -232,13 +233,73 @@ static bool parse_args(struct parser *p, struct args *args)
     return ok && !p->unwinding;
 }
 
+/* --- another language in brackets -------------------------------------------------------------------- */
+
+/* Behind the string or comment that begins at `at`; the text's end where it does not end. */
+static size_t skip_quoted(struct str s, size_t at)
+{
+    char open = s.p[at++], close = open == '#' ? '\n' : open;
+
+    while (at < s.n && s.p[at] != close)
+        at += open == '"' && s.p[at] == '\\' ? 2 : 1;
+    return MIN(at + 1, s.n);
+}
+
+/* The bracket that closes the one before `at`, or the text's end. */
+static size_t closing_bracket(struct str s, size_t at)
+{
+    unsigned depth = 1;
+
+    while (at < s.n) {
+        char ch = s.p[at];
+
+        if (ch == '"' || ch == '`' || ch == '#') {
+            at = skip_quoted(s, at);
+            continue;
+        }
+        if (ch == '(')
+            depth++;
+        else if (ch == ')' && --depth == 0)
+            break;
+        at++;
+    }
+    return at;
+}
+
+/*
+ * logs( or spans( with something else than a string in it, the bracket not yet taken: all up to the closing bracket is the
+ * argument. False: it is a call like others.
+ */
+static bool parse_foreign(struct parser *p, struct str name, struct args *args)
+{
+    uint32_t from = p->lex.pos, to;
+    struct str inside;
+    struct node *n;
+
+    if (promql_foreign_find(name) == PROMQL_FOREIGN_N)
+        return false;
+    inside = str_trim(str_from(p->text, from));
+    if (!inside.n || strchr("\"'`)", inside.p[0]))
+        return false;
+    to = (uint32_t)closing_bracket(p->text, from);
+    if (to == p->text.n)
+        return false; /* the lexer will say that a bracket is missing, or what else it minds */
+    inside = str_trim(str_n(p->text.p + from, to - from));
+    n = pq_node_new(p, N_STRING, PQ_STRING, (uint32_t)(inside.p - p->text.p), (uint32_t)(inside.p - p->text.p + (ptrdiff_t)inside.n));
+    n->string = inside;
+    args_add(p, args, n);
+    pq_shift(p);
+    p->lex.pos = p->lex.start = to; /* the closing bracket is the lexer's next token */
+    return pq_expect(p, T_RPAREN);
+}
+
 struct node *pq_parse_call(struct parser *p, struct token name)
 {
     const struct promql_function *fn;
     struct args args = {0};
     struct node *n;
 
-    if (!parse_args(p, &args))
+    if (!parse_foreign(p, name.val, &args) && !parse_args(p, &args))
         return NULL;
     fn = promql_function_find(name.val);
     if (!fn)

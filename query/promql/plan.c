@@ -7,6 +7,8 @@
  */
 #include "query/promql/plan.h"
 
+#include "query/promql/cost.h"
+
 #include <math.h>
 
 struct planner {
@@ -121,6 +123,8 @@ static struct node *copy(struct planner *p, const struct node *n)
     struct node *c = arena_new(p->a, struct node);
 
     *c = *n;
+    if (p->t->costs)
+        c->cost = arena_new(p->a, struct node_cost);
     return c;
 }
 
@@ -151,7 +155,8 @@ static bool is_one_of(const struct node *call, const char *const *names, size_t 
 static bool looks_at_clock(const struct node *call)
 {
     static const char *const names[] = {"day_of_month",   "day_of_week", "day_of_year", "days_in_month",
-                                        "hour",           "minute",      "month",       "year",
+                                        "hour",           "logs",        "minute",      "month",
+                                        "spans",          "year",
                                         "predict_linear", "time",        "timestamp"};
 
     return is_one_of(call, names, ARRAY_LEN(names));

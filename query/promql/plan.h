@@ -12,6 +12,7 @@
 struct plan_times {
     int64_t start_ms, end_ms, step_ms; /* of the query */
     bool instant;
+    bool costs; /* give every node a node_cost */
 };
 
 /* The copy is from a and shares strings, matchers and matchings with n. ERR_EXEC: a duration that cannot be. */

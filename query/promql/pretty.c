@@ -39,7 +39,12 @@ static void put(struct pretty *p, const struct node *n, unsigned level, bool led
         return;
     }
     if (n->kind == N_BINARY && splits(p, n)) {
-        put(p, n->binary.l, level + 1, led); /* behind a sign the first operand moves up to it */
+        if (pq_is_signless(n)) {
+            indent(p, led ? 0 : level + 1);
+            buf_putz(p->out, "Inf");
+        } else {
+            put(p, n->binary.l, level + 1, led); /* behind a sign the first operand moves up to it */
+        }
         buf_putc(p->out, '\n');
         indent(p, level);
         pq_print_op(p->out, n);

@@ -258,8 +258,7 @@ void pq_print(struct buf *out, const struct node *n, size_t limit)
         pq_print(out, n->unary.expr, limit);
         break;
     case N_BINARY:
-        /* Infinity prints with its sign, but a sign binds less than ^: there it goes without, to be read back as it was. */
-        if (n->binary.op == OP_POW && n->binary.l->kind == N_NUMBER && n->binary.l->number.v == INFINITY)
+        if (pq_is_signless(n))
             buf_putz(out, "Inf");
         else
             pq_print(out, n->binary.l, limit);

@@ -10,6 +10,7 @@
  */
 #include "query/promql/eval.h"
 #include "query/vector/histogram.h"
+#include "query/vector/plain.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ struct run {
     const struct source *src;
     const struct sink *sink;
     struct tsdb_select *select;
+    struct rollup_read rollup;
     struct reader *readers;
 };
 
@@ -237,7 +239,8 @@ static uint32_t smoothed_values(struct reader *r, const struct samples *s, bool 
     return filled;
 }
 
-static int range_values(struct reader *r, struct samples *s, uint64_t times_id, uint32_t *filled, struct err *e)
+static int range_values(struct reader *r, struct samples *s, const struct tsdb_buckets *b, uint64_t times_id, uint32_t *filled,
+                        struct err *e)
 {
     const struct source *src = r->src;
     const struct range_function *fn = src->fn;
@@ -260,7 +263,11 @@ static int range_values(struct reader *r, struct samples *s, uint64_t times_id, 
     };
     bool made;
 
-    if (!c.anchored && !c.smoothed) {
+    if (b) {
+        c.w = window_cache_get(&r->cache, r->rollup->nearest ? 0 : times_id, &src->steps, s->t, s->n,
+                               fn->flags & RANGE_EXTRAPOLATES, &made);
+        *filled = rollup_values(r, &c, b, made);
+    } else if (!c.anchored && !c.smoothed) {
         c.w = window_cache_get(&r->cache, times_id, &src->steps, s->t, s->n, fn->flags & RANGE_EXTRAPOLATES, &made);
         if (made && (fn->flags & RANGE_EXTRAPOLATES))
             rate_prepare(c.w, &src->steps, s->t, fn->flags & RANGE_PER_SECOND, fn->flags & RANGE_COUNTER);
@@ -290,6 +297,8 @@ static int range_values(struct reader *r, struct samples *s, uint64_t times_id, 
 
 static int apply_stages(struct reader *r, struct err *e)
 {
+    uint32_t lap = LAP_STAGES;
+
     for (const struct stage *st = r->src->stages; st; st = st->next) {
         struct elem_notes notes = {0};
         unsigned bits;
@@ -301,6 +310,8 @@ static int apply_stages(struct reader *r, struct err *e)
         bits = remark_of_elem(&notes);
         if (bits && reader_remark(r, st->node, bits, e) < 0)
             return e->code;
+        if (r->laps)
+            lap_end(r, lap++, row_any(&r->row, r->src->grid.n));
     }
     return 0;
 }
@@ -314,16 +325,42 @@ static const struct histogram **row_hists(struct reader *r)
     return r->row_h;
 }
 
+/* Histograms of the row that outlive the cursor's next step. Steps in sequence often show the same one. */
+static void keep_hists(struct reader *r)
+{
+    const struct histogram *from = NULL, *copy = NULL;
+
+    for (uint32_t i = 0; i < r->src->grid.n; i++) {
+        if (r->row.has[i] != ROW_HIST)
+            continue;
+        if (r->row.h[i] != from) {
+            from = r->row.h[i];
+            copy = hist_dup(&r->pile.a, from);
+        }
+        r->row.h[i] = copy;
+    }
+}
+
+/* Windows made anew: those that are kept belong to the function that uses them. */
+static void count_series(struct reader *r, const struct samples *s)
+{
+    bool made;
+
+    if (r->src->kind == SOURCE_RANGE)
+        sample_counts_windows(r->counts, s, window_cache_get(&r->cache, 0, &r->src->steps, s->t, s->n, false, &made), true);
+    else
+        sample_counts_row(r->counts, r);
+}
+
 static int one_series(struct reader *r, const struct tsdb_samples *in, const struct sink *sink, struct err *e)
 {
     const struct source *src = r->src;
     struct samples s = {in->t, in->v, in->st, in->h, in->n};
-    uint64_t times_id = in->times_id;
+    uint64_t times_id = vector_plain() ? 0 : in->times_id;
     uint32_t filled = 0;
-    bool made;
 
     r->index = in->index;
-    if ((src->kind == SOURCE_RANGE || src->kind == SOURCE_SMOOTHED) && any_stale(&s)) {
+    if ((src->kind == SOURCE_RANGE || src->kind == SOURCE_SMOOTHED) && !in->b && any_stale(&s)) {
         drop_stale(r, &s);
         times_id = 0;
     }
@@ -333,7 +370,7 @@ static int one_series(struct reader *r, const struct tsdb_samples *in, const str
     if (s.h && src->selector->selector.counts_only)
         hints_by_reading(r, &s);
     if (src->kind == SOURCE_RANGE) {
-        if (range_values(r, &s, times_id, &filled, e) < 0)
+        if (range_values(r, &s, in->b, times_id, &filled, e) < 0)
             return e->code;
     } else if (src->kind == SOURCE_SMOOTHED) {
         bool mixed = false;
@@ -342,8 +379,12 @@ static int one_series(struct reader *r, const struct tsdb_samples *in, const str
         if (mixed && reader_remark(r, src->selector, REMARK_SMOOTHED_MIX, e) < 0)
             return e->code;
     } else {
-        filled = last_values(r, &s, window_cache_get(&r->cache, times_id, &src->steps, s.t, s.n, false, &made));
+        filled = last_values(r, &s, rollup_windows(r, &s, times_id));
     }
+    if (r->laps)
+        lap_end(r, LAP_VALUES, filled > 0);
+    if (r->counts)
+        count_series(r, &s);
     if (!filled)
         return 0;
     r->row.drop_name = src->drop_name;
@@ -353,8 +394,12 @@ static int one_series(struct reader *r, const struct tsdb_samples *in, const str
         if (!row_any(&r->row, src->grid.n))
             return 0;
     }
+    if (s.h && sink->keeps_pile && r->row.h)
+        keep_hists(r);
     if (sink->row(r, e) < 0)
         return e->code;
+    if (r->laps)
+        r->lap_ns = clock_mono_ns(); /* the sink's time is that of the node above the chain */
     if (s.h && !sink->keeps_pile)
         arena_reset(&r->pile.a);
     return s.h ? pile_settle(&r->pile, src->where, e) : 0;
@@ -369,7 +414,10 @@ static int read_part(struct run *run, struct reader *r, struct err *e)
     int code;
 
     while ((code = tsdb_cursor_next(r->cur, &s, e)) == 0) {
+        if (r->laps)
+            lap_end(r, LAP_READ, true);
         r->samples += s.n;
+        r->samples_all += s.n;
         work += s.n + 64 + run->src->grid.n / STEPS_A_SAMPLE; /* a series costs something by itself, and so do its steps */
         if (work > CHECK_WORK) {
             if (query_check(q, where, e) < 0 || query_samples(q, r->samples, 0, where, e) < 0)
@@ -393,10 +441,15 @@ static void run_part(void *arg, uint32_t i)
 
     r->ev = run->ev;
     r->src = run->src;
+    r->rollup = &run->rollup;
     r->part = i;
     r->row = (struct row){.v = (double *)(void *)mem, .has = (uint8_t *)mem + n * sizeof(double)};
     pile_init(&r->pile, run->ev->q);
     r->sink_arg = run->sink->arg;
+    r->laps = laps_new(run->src);
+    r->lap_ns = r->laps ? clock_mono_ns() : 0;
+    if (run->ev->samples)
+        r->counts = sample_counts_new(&r->counts_arena, n);
     r->code = run->sink->begin(r, run->sink->arg);
     if (r->code == 0)
         r->code = tsdb_cursor_open(run->select, i, &r->cur, &r->err);
@@ -412,6 +465,7 @@ static void run_part(void *arg, uint32_t i)
     free(r->hists);
     free(r->row_h);
     free(mem);
+    query_leave(run->ev->q);
 }
 
 int reader_labels(struct reader *r, struct arena *a, struct labels *out, struct err *e)
@@ -446,7 +500,7 @@ static struct tsdb_select_opts select_opts(struct eval *ev, const struct source 
         .mint = step_end(st, 0) - st->range + 1,
         .maxt = step_end(st, st->n - 1),
         .want = TSDB_SAMPLES,
-        .parts_hint = ev->threads,
+        .parts_hint = vector_plain() ? 1 : ev->threads,
         .limits = {check_select, ev},
     };
 
@@ -455,7 +509,8 @@ static struct tsdb_select_opts select_opts(struct eval *ev, const struct source 
             o.mint -= ev->lookback;
         if (sel->selector.smoothed)
             o.maxt += ev->lookback;
-    } else if (src->kind != SOURCE_RANGE && (st->n == 1 || st->every == 0) && !sel->selector.counts_only) {
+    } else if (src->kind != SOURCE_RANGE && (st->n == 1 || st->every == 0) && !sel->selector.counts_only &&
+               !vector_plain()) {
         o.want = TSDB_NEWEST;
     }
     return o;
@@ -470,14 +525,18 @@ static void select_warnings(struct eval *ev, const struct source *src, struct ts
         note_warn(&ev->notes, src->selector->start, "%.*s", STR_ARG(w[i]));
 }
 
-static int open_select(struct eval *ev, const struct source *src, struct tsdb_select **out, struct err *e)
+static int open_select(struct eval *ev, const struct source *src, struct rollup_read *rollup, struct tsdb_select **out,
+                       struct err *e)
 {
     struct tsdb_select_opts o = select_opts(ev, src);
     uint64_t max = ev->q->limits.series_max;
-    int code = tsdb_select_open(ev->o->db, &o, out, e);
+    int code;
 
+    rollup_ask(ev, src, rollup, &o);
+    code = tsdb_select_open(ev->o->db, &o, out, e);
     if (code < 0)
         return code;
+    rollup_got(ev, src, rollup, *out);
     ev->selects = x_realloc(ev->selects, (ev->nselects + (size_t)1) * sizeof(struct tsdb_select *));
     ev->selects[ev->nselects++] = *out;
     select_warnings(ev, src, *out);
@@ -486,6 +545,32 @@ static int open_select(struct eval *ev, const struct source *src, struct tsdb_se
         return err_set(e, ERR_LIMIT, "selector matches too many series: %u, allowed are %llu (query.max-series), in %s",
                        tsdb_select_series(*out), (unsigned long long)max, src->where);
     return 0;
+}
+
+/* Blocks of the whole select, once its cursors are closed. */
+static void keep_blocks(struct run *run)
+{
+    struct node_cost *c = run->src->selector->cost;
+    uint64_t read, skipped;
+
+    tsdb_select_blocks(run->select, &read, &skipped);
+    run->ev->q->blocks_read += read;
+    run->ev->q->blocks_skipped += skipped;
+    if (c) {
+        c->blocks_read += read;
+        c->blocks_skipped += skipped;
+    }
+}
+
+/* What a part was worth goes to those who asked. */
+static void keep_books(struct run *run, struct reader *r)
+{
+    if (r->laps)
+        laps_add(run->src, r->laps, r->samples_all);
+    if (r->counts)
+        sample_counts_add(run->ev->samples, r->counts);
+    free(r->laps);
+    arena_release(&r->counts_arena);
 }
 
 /* Ends the sinks, says the remarks, finds the first error. */
@@ -512,6 +597,7 @@ static int finish(struct run *run, uint32_t parts, struct err *e)
         }
         free(r->remarks);
         pile_release(&r->pile);
+        keep_books(run, r);
     }
     return code;
 }
@@ -524,13 +610,16 @@ int source_run(struct eval *ev, const struct source *src, const struct sink *sin
 
     if (src->grid.n == 0)
         return 0;
-    code = open_select(ev, src, &run.select, e);
+    code = open_select(ev, src, &run.rollup, &run.select, e);
     if (code < 0)
         return code;
     parts = tsdb_select_parts(run.select);
     run.readers = x_zalloc(parts * sizeof *run.readers);
+    query_expect(ev->q, tsdb_select_series(run.select) * (uint64_t)(64 + src->grid.n / STEPS_A_SAMPLE));
+    query_leave(ev->q); /* helpers may need the turn, and we may wait for them */
     pool_for(query_engine_pool(ev->q->engine), parts, run_part, &run);
     code = finish(&run, parts, e);
+    keep_blocks(&run);
     free(run.readers);
     return code;
 }

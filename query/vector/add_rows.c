@@ -10,6 +10,7 @@
 #include "query/vector/add_rows.h"
 
 #include "query/vector/kahan.h"
+#include "query/vector/plain.h"
 
 #include <stddef.h>
 
@@ -62,7 +63,7 @@ __attribute__((target("avx2"))) static void add_avx2(double *s, double *c, const
 
 void add_rows(double *s, double *c, const double *v, const uint8_t *has, uint32_t n)
 {
-    if (__builtin_cpu_supports("avx2"))
+    if (__builtin_cpu_supports("avx2") && !vector_plain())
         add_avx2(s, c, v, has, n);
     else
         add_plain(s, c, v, has, 0, n);

@@ -66,7 +66,7 @@ struct range_call {
 static inline bool range_stop(struct range_call *c, uint32_t n)
 {
     c->work += MIN(n, (uint32_t)1 << 30);
-    if (__builtin_expect(c->work >= 1 << 16, 0)) {
+    if (__builtin_expect(c->work >= 1 << 14, 0)) {
         c->work = 0;
         if (c->must_stop && c->must_stop(c->must_stop_arg))
             c->stopped = true;

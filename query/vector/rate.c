@@ -9,38 +9,9 @@
  * (1) Resets are added in the order they stand in the window, so the sum rounds as upstream's does.
  * (2) With start timestamps in use nothing is kept: every window is worked out by itself.
  */
+#include "query/vector/extrapolate.h"
 #include "query/vector/range.h"
 #include "query/vector/rate_steps.h"
-
-#include <math.h>
-
-/* The parts of the extrapolation, in seconds. */
-struct stretch {
-    double interval, to_start, to_end;
-};
-
-static struct stretch stretch_of(int64_t first, int64_t last, uint32_t n, int64_t start, int64_t end)
-{
-    struct stretch x = {
-        .interval = (double)(last - first) / 1000,
-        .to_start = (double)(first - start) / 1000,
-        .to_end = (double)(end - last) / 1000,
-    };
-    double between = n > 1 ? x.interval / (n - 1) : 0, threshold = between * 1.1;
-
-    if (x.to_start >= threshold)
-        x.to_start = between / 2;
-    if (x.to_end >= threshold)
-        x.to_end = between / 2;
-    return x;
-}
-
-static double factor_of(struct stretch x, double per_second)
-{
-    double f = (x.interval + x.to_start + x.to_end) / x.interval;
-
-    return per_second ? f / per_second : f;
-}
 
 void rate_prepare(struct windows *w, const struct steps *st, const int64_t *t, bool per_second, bool counter)
 {
@@ -63,18 +34,6 @@ void rate_prepare(struct windows *w, const struct steps *st, const int64_t *t, b
         if (counter)
             w->reach[i] = x.to_start / x.interval * (1 + 1e-9);
     }
-}
-
-/* toStart ends where the counter would be zero. */
-static double to_zero(struct stretch x, double first, double raw)
-{
-    if (raw > 0 && first >= 0) {
-        double zero = x.interval * (first / raw);
-
-        if (zero < x.to_start)
-            return zero;
-    }
-    return x.to_start;
 }
 
 static double exact(const struct range_call *c, uint32_t i, double raw, double seconds)
@@ -173,7 +132,7 @@ static uint32_t st_run(struct range_call *c, double seconds)
 static uint32_t plain_run(struct range_call *c, double seconds)
 {
     uint32_t *near = range_scratch_idx(c->scratch, c->steps->n);
-    uint32_t n = 0, nnear = rate_steps(c->w, c->s.v, c->v, c->has, near);
+    uint32_t n = 0, nnear = rate_steps(c->w, c->s.v, c->s.v, c->v, c->has, near);
 
     for (uint32_t k = 0; k < nnear; k++) {
         uint32_t i = near[k];

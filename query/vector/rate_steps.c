@@ -7,9 +7,10 @@
  * (1) Both forms give the same bits: each step is one subtraction and one multiplication.
  */
 #include "query/vector/rate_steps.h"
+#include "query/vector/plain.h"
 
-static uint32_t steps_plain(const struct windows *w, const double *v, double *out, uint8_t *has, uint32_t *near,
-                            uint32_t from)
+static uint32_t steps_plain(const struct windows *w, const double *firsts, const double *lasts, double *out, uint8_t *has,
+                            uint32_t *near, uint32_t from)
 {
     uint32_t nnear = 0;
 
@@ -19,8 +20,8 @@ static uint32_t steps_plain(const struct windows *w, const double *v, double *ou
         has[i] = w->factor[i] != 0;
         if (!has[i])
             continue;
-        first = v[w->lo[i]];
-        raw = v[w->hi[i] - 1] - first;
+        first = firsts[w->lo[i]];
+        raw = lasts[w->hi[i] - 1] - first;
         out[i] = raw * w->factor[i];
         if (raw > 0 && first >= 0 && first < raw * w->reach[i])
             near[nnear++] = i;
@@ -71,10 +72,10 @@ __attribute__((target("avx2"))) static inline __m256d gather(const double *v, co
     return _mm256_i32gather_pd(v, idx, 8);
 }
 
-__attribute__((target("avx2"))) static uint32_t steps_avx2(const struct windows *w, const double *v, double *out,
-                                                           uint8_t *has, uint32_t *near)
+__attribute__((target("avx2"))) static uint32_t steps_avx2(const struct windows *w, const double *firsts,
+                                                           const double *lasts, double *out, uint8_t *has, uint32_t *near)
 {
-    const double *first = v + w->lo[0], *last = v + w->hi[0] - 1;
+    const double *first = firsts + w->lo[0], *last = lasts + w->hi[0] - 1;
     uint32_t i = 0, nnear = 0;
 
     memset(has, 1, w->nsteps);
@@ -84,23 +85,23 @@ __attribute__((target("avx2"))) static uint32_t steps_avx2(const struct windows 
         if (w->regular)
             bits = four(w, i, _mm256_loadu_pd(first + i), _mm256_loadu_pd(last + i), out);
         else
-            bits = four(w, i, gather(v, w->lo + i, 0), gather(v, w->hi + i, 1), out);
+            bits = four(w, i, gather(firsts, w->lo + i, 0), gather(lasts, w->hi + i, 1), out);
         for (; bits; bits &= bits - 1)
             near[nnear++] = i + (uint32_t)__builtin_ctz((unsigned)bits);
     }
-    return nnear + steps_plain(w, v, out, has, near + nnear, i);
+    return nnear + steps_plain(w, firsts, lasts, out, has, near + nnear, i);
 }
 
 bool any_reset(const double *v, uint32_t n)
 {
-    return __builtin_cpu_supports("avx2") ? any_reset_avx2(v, n) : any_reset_plain(v, 1, n);
+    return __builtin_cpu_supports("avx2") && !vector_plain() ? any_reset_avx2(v, n) : any_reset_plain(v, 1, n);
 }
 
-uint32_t rate_steps(const struct windows *w, const double *v, double *out, uint8_t *has, uint32_t *near)
+uint32_t rate_steps(const struct windows *w, const double *first, const double *last, double *out, uint8_t *has, uint32_t *near)
 {
-    if (w->all_factors && __builtin_cpu_supports("avx2"))
-        return steps_avx2(w, v, out, has, near);
-    return steps_plain(w, v, out, has, near, 0);
+    if (w->all_factors && __builtin_cpu_supports("avx2") && !vector_plain())
+        return steps_avx2(w, first, last, out, has, near);
+    return steps_plain(w, first, last, out, has, near, 0);
 }
 #else
 bool any_reset(const double *v, uint32_t n)
@@ -108,8 +109,8 @@ bool any_reset(const double *v, uint32_t n)
     return any_reset_plain(v, 1, n);
 }
 
-uint32_t rate_steps(const struct windows *w, const double *v, double *out, uint8_t *has, uint32_t *near)
+uint32_t rate_steps(const struct windows *w, const double *first, const double *last, double *out, uint8_t *has, uint32_t *near)
 {
-    return steps_plain(w, v, out, has, near, 0);
+    return steps_plain(w, first, last, out, has, near, 0);
 }
 #endif

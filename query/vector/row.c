@@ -92,6 +92,21 @@ uint64_t vec_points(const struct vec *v)
     return n;
 }
 
+static bool is_name_label(struct str name)
+{
+    if (name.n < 8 || name.p[0] != '_' || name.p[1] != '_')
+        return false;
+    return str_eqz(name, LABEL_NAME) || str_eqz(name, "__type__") || str_eqz(name, "__unit__");
+}
+
+static bool row_has_name(const struct row *r)
+{
+    for (uint32_t i = 0; i < r->labels.n; i++)
+        if (is_name_label(r->labels.v[i].name))
+            return true;
+    return false;
+}
+
 /* Puts src's places into dst. False when both stand at one step. */
 static bool merge_row(struct row *dst, const struct row *src, uint32_t nsteps)
 {
@@ -105,8 +120,15 @@ static bool merge_row(struct row *dst, const struct row *src, uint32_t nsteps)
         if (src->has[s] == ROW_HIST)
             dst->h[s] = src->h[s];
     }
-    dst->drop_name |= src->drop_name;
     return true;
+}
+
+/* A name that is to be dropped is another label set than the name itself. */
+static bool same_labels(const struct row *a, const struct row *b)
+{
+    if (!labels_eq(&a->labels, &b->labels))
+        return false;
+    return a->drop_name == b->drop_name || !row_has_name(a);
 }
 
 int vec_unify(struct vec *v, struct err *e)
@@ -129,7 +151,7 @@ int vec_unify_or(struct vec *v, const char *sentence, struct err *e)
         uint32_t at = (uint32_t)labels_hash64(&r->labels) & mask;
 
         for (; slots[at]; at = (at + 1) & mask)
-            if (labels_eq(&v->rows[slots[at] - 1].labels, &r->labels)) {
+            if (same_labels(&v->rows[slots[at] - 1], r)) {
                 old = &v->rows[slots[at] - 1];
                 break;
             }
@@ -148,14 +170,78 @@ int vec_unify_or(struct vec *v, const char *sentence, struct err *e)
     return code;
 }
 
-/* --- label sets ---------------------------------------------------------------------------------------------- */
-
-static bool is_name_label(struct str name)
+static bool overlap(const struct row *a, const struct row *b, uint32_t nsteps)
 {
-    if (name.n < 8 || name.p[0] != '_' || name.p[1] != '_')
-        return false;
-    return str_eqz(name, LABEL_NAME) || str_eqz(name, "__type__") || str_eqz(name, "__unit__");
+    for (uint32_t s = 0; s < nsteps; s++)
+        if (a->has[s] && b->has[s])
+            return true;
+    return false;
 }
+
+/* A row that will have no name in the end. */
+static bool nameless(const struct row *r)
+{
+    return r->drop_name || !row_has_name(r);
+}
+
+/* Whether nameless rows still bear different names: else nothing can meet. */
+static bool several_names(const struct vec *v)
+{
+    const struct row *first = NULL;
+
+    for (uint32_t i = 0; i < v->n; i++) {
+        const struct row *r = &v->rows[i];
+
+        if (!nameless(r))
+            continue;
+        if (first && !str_eq(labels_get(&first->labels, STR(LABEL_NAME)), labels_get(&r->labels, STR(LABEL_NAME))))
+            return true;
+        first = r;
+    }
+    return false;
+}
+
+int vec_unify_nameless(struct vec *v, struct err *e)
+{
+    uint32_t mask = 15, n = 0, *slots;
+    struct labels *bare;
+    int code = 0;
+
+    if (!several_names(v))
+        return 0;
+    while (mask < v->n * 2)
+        mask = mask * 2 + 1;
+    slots = x_zalloc((mask + (size_t)1) * sizeof *slots);
+    bare = x_alloc(v->n * sizeof *bare);
+    for (uint32_t i = 0; i < v->n && code == 0; i++) {
+        struct row *r = &v->rows[i], *old = NULL;
+        bool candidate = nameless(r);
+        struct labels ls = candidate ? labels_drop_name(&v->pile.a, &r->labels) : r->labels;
+        uint32_t at = (uint32_t)labels_hash64(&ls) & mask;
+
+        for (; candidate && slots[at] && !old; at = (at + 1) & mask)
+            if (labels_eq(&bare[slots[at] - 1], &ls) && !overlap(&v->rows[slots[at] - 1], r, v->nsteps))
+                old = &v->rows[slots[at] - 1];
+        if (old) {
+            if (r->h && row_want_h(v, old, "merge", e) < 0)
+                code = ERR_LIMIT;
+            else
+                merge_row(old, r, v->nsteps);
+            continue;
+        }
+        v->rows[n] = *r;
+        bare[n++] = ls;
+        if (candidate)
+            slots[at] = n;
+    }
+    if (code == 0)
+        v->n = n;
+    free(slots);
+    free(bare);
+    return code;
+}
+
+/* --- label sets ---------------------------------------------------------------------------------------------- */
 
 struct labels labels_drop_name(struct arena *a, const struct labels *ls)
 {

@@ -51,7 +51,12 @@ uint64_t vec_points(const struct vec *v);
  * contain metrics with the same labelset". Order of first appearance.
  */
 int vec_unify(struct vec *v, struct err *e);
-/* The same with another sentence. */
+/*
+ * Rows whose names are to go, and which differ in nothing else, become one where they never stand at the same step: in a
+ * window over both they are one series, as they were if the names had gone at once. No error where they do.
+ */
+int vec_unify_nameless(struct vec *v, struct err *e);
+/* vec_unify with another sentence. */
 int vec_unify_or(struct vec *v, const char *sentence, struct err *e);
 
 static inline bool row_any(const struct row *r, uint32_t nsteps)

@@ -5,12 +5,14 @@
 #include "tests/query/promql/fake_tsdb.h"
 
 #include "query/vector/histogram.h"
+#include "tsdb/rollup.h"
 #include "tsdb/tsdb.h"
 
 #include <stdlib.h>
 
 uint32_t fake_parts = 0;
 bool fake_share_times = true;
+bool fake_rollups = false;
 
 struct sample {
     int64_t t, st;
@@ -150,6 +152,8 @@ struct tsdb_cursor {
     struct tsdb_select *s;
     uint32_t at, end, now;
     struct tsdb_samples out;
+    struct buckets buckets;
+    struct tsdb_buckets columns;
     int64_t *t, *st;
     double *v;
     const struct histogram **h;
@@ -179,6 +183,16 @@ int tsdb_select_open(struct tsdb *db, const struct tsdb_select_opts *o, struct t
     return 0;
 }
 
+static bool reads_buckets(const struct tsdb_select *s)
+{
+    return fake_rollups && s->o.rollup >= TSDB_ROLLUP_NEWEST && s->o.rollup_ms;
+}
+
+void tsdb_select_rollup(const struct tsdb_select *s, struct tsdb_rollup_used *out)
+{
+    *out = (struct tsdb_rollup_used){reads_buckets(s), true, s->o.rollup_ms, INT64_MIN};
+}
+
 void tsdb_select_close(struct tsdb_select *s)
 {
     if (!s)
@@ -195,6 +209,12 @@ uint32_t tsdb_select_series(const struct tsdb_select *s)
 uint32_t tsdb_select_parts(const struct tsdb_select *s)
 {
     return s->parts;
+}
+
+void tsdb_select_blocks(const struct tsdb_select *s, uint64_t *read, uint64_t *skipped)
+{
+    (void)s;
+    *read = *skipped = 0;
 }
 
 uint32_t tsdb_select_warnings(const struct tsdb_select *s, const struct str **out)
@@ -222,6 +242,7 @@ void tsdb_cursor_close(struct tsdb_cursor *c)
         return;
     for (uint32_t i = 0; i < c->ids; i++)
         free(c->times[i]);
+    buckets_release(&c->buckets);
     free(c->times);
     free(c->ntimes);
     free(c->t);
@@ -261,6 +282,43 @@ static void room(struct tsdb_cursor *c, uint32_t n)
     c->h = x_realloc(c->h, n * sizeof *c->h);
 }
 
+/* What stands in c->out as samples, as a store with aggregates would return it. */
+static void make_buckets(struct tsdb_cursor *c)
+{
+    static const enum rollup_column value[] = {
+        [TSDB_ROLLUP_LAST] = ROLLUP_LAST, [TSDB_ROLLUP_FIRST] = ROLLUP_FIRST, [TSDB_ROLLUP_COUNT] = ROLLUP_COUNT,
+        [TSDB_ROLLUP_SUM] = ROLLUP_SUM,   [TSDB_ROLLUP_AVG] = ROLLUP_SUM,     [TSDB_ROLLUP_MIN] = ROLLUP_MIN,
+        [TSDB_ROLLUP_MAX] = ROLLUP_MAX,   [TSDB_ROLLUP_INCREASE] = ROLLUP_LAST};
+    const struct tsdb_select_opts *o = &c->s->o;
+    struct buckets *b = &c->buckets;
+    struct tsdb_samples *out = &c->out;
+
+    if (o->rollup == TSDB_ROLLUP_NEWEST) {
+        uint32_t n = 0;
+
+        for (uint32_t k = 0; k < out->n; k++) {
+            bool same = n && bucket_end(c->t[n - 1], o->rollup_ms) == bucket_end(c->t[k], o->rollup_ms);
+
+            n -= same;
+            c->t[n] = c->t[k];
+            c->st[n] = c->st[k];
+            c->v[n++] = c->v[k];
+        }
+        out->n = n;
+        return;
+    }
+    buckets_reset(b, o->rollup_ms, ROLLUP_ALL);
+    if (!buckets_add(b, out->t, out->v, out->n))
+        return;
+    c->columns = (struct tsdb_buckets){b->t_first, b->v[ROLLUP_FIRST], b->v[ROLLUP_COUNT],
+                                       b->any_resets ? b->v[ROLLUP_RESETS] : NULL};
+    *out = (struct tsdb_samples){.index = out->index,
+                                 .n = b->n,
+                                 .t = o->rollup == TSDB_ROLLUP_FIRST ? b->t_first : b->t_last,
+                                 .v = b->v[value[o->rollup]],
+                                 .b = &c->columns};
+}
+
 int tsdb_cursor_next(struct tsdb_cursor *c, struct tsdb_samples *out, struct err *e)
 {
     (void)e;
@@ -290,7 +348,9 @@ int tsdb_cursor_next(struct tsdb_cursor *c, struct tsdb_samples *out, struct err
             continue;
         c->out = (struct tsdb_samples){
             .index = c->at, .n = n, .t = c->t, .v = c->v, .st = st ? c->st : NULL, .h = h ? c->h : NULL};
-        if (fake_share_times)
+        if (reads_buckets(c->s) && !h)
+            make_buckets(c);
+        if (fake_share_times && !c->out.b)
             share_times(c);
         c->now = c->s->found[c->at++];
         *out = c->out;

@@ -8,5 +8,7 @@
 extern uint32_t fake_parts;
 /* Series share times ids when their times are equal; false: every series stands alone. */
 extern bool fake_share_times;
+/* Selects that ask for aggregates get them. */
+extern bool fake_rollups;
 
 #endif

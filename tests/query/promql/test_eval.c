@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "query/vector/plain.h"
 #include "query/vector/quantile.h"
 
 enum { SERIES = 60, SAMPLES = 200, INTERVAL_MS = 15000 };
@@ -80,6 +81,8 @@ struct asked {
     int code;
 };
 
+static bool fold;
+
 static struct asked ask(const char *text, int64_t start, int64_t end, int64_t step, const struct query_limits *limits)
 {
     struct promql_opts o = {.db = script_db_tsdb(world.db),
@@ -87,6 +90,7 @@ static struct asked ask(const char *text, int64_t start, int64_t end, int64_t st
                             .end_ms = end,
                             .step_ms = step,
                             .instant = step == 0,
+                            .folded = fold,
                             .delayed_name_removal = true};
     struct asked x = {.q = query_begin(world.engine, "promql", str_of(text), limits)};
 
@@ -238,6 +242,36 @@ static void test_fusion(void **state)
         }
 }
 
+/* All the fast ways at once against the obvious ones. */
+static void test_plain(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(queries); i++) {
+        struct asked x = ask(queries[i], 0, 2400000, 20000, NULL), y;
+
+        vector_set_plain(true);
+        y = ask(queries[i], 0, 2400000, 20000, NULL);
+        vector_set_plain(false);
+        same_answer(queries[i], "fast and plain", &x, &y);
+    }
+}
+
+/* Points that are made late are the points. */
+static void test_folded(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(queries); i++) {
+        struct asked x = ask(queries[i], 0, 2400000, 20000, NULL), y;
+
+        fold = true;
+        y = ask(queries[i], 0, 2400000, 20000, NULL);
+        fold = false;
+        for (uint32_t k = 0; k < y.r.nseries; k++)
+            promql_unfold(&y.r, &y.r.series[k], &y.q->arena);
+        same_answer(queries[i], "folded or not", &x, &y);
+    }
+}
+
 /* Every step of a range is what the instant query at that time says. */
 static void test_steps(void **state)
 {
@@ -257,7 +291,7 @@ static void test_steps(void **state)
                 for (uint32_t p = 0; p < all.r.series[k].npoints; p++)
                     if (all.r.series[k].points[p].t == t)
                         s[same.r.nseries++] =
-                            (struct promql_series){all.r.series[k].labels, &all.r.series[k].points[p], 1};
+                            (struct promql_series){all.r.series[k].labels, &all.r.series[k].points[p], 1, NULL};
             same_answer(queries[i], "a step of a range", &one, &same);
             free(s);
         }
@@ -337,6 +371,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads),      cmocka_unit_test(test_fusion),
+        cmocka_unit_test(test_plain),        cmocka_unit_test(test_folded),
         cmocka_unit_test(test_steps),        cmocka_unit_test(test_memory_limit),
         cmocka_unit_test(test_sample_limit), cmocka_unit_test(test_series_limit),
         cmocka_unit_test(test_canceled),     cmocka_unit_test(test_gives_memory_back),

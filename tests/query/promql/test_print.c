@@ -61,6 +61,8 @@ static void many_lines(void **state)
     expect(narrow, "topk(3, foo_foo_foo)", "topk(\n  3,\n  foo_foo_foo\n)");
     expect(narrow, "-(aaaaaaa + bbbbbbb)", "-(\n    aaaaaaa\n  +\n    bbbbbbb\n)");
     expect(narrow, "-aaaaaaa ^ bbbbbbb", "-aaaaaaa\n^\n  bbbbbbb");
+    expect(narrow, "Inf ^ aaaaaaaaaaa", "  Inf\n^\n  aaaaaaaaaaa");
+    expect(narrow, "-Inf ^ aaaaaaaaaaa", "-Inf\n^\n  aaaaaaaaaaa");
     expect(narrow, "max_over_time(a[5m:1m])", "max_over_time(\n  a[5m:1m]\n)");
 }
 
