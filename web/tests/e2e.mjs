@@ -79,6 +79,23 @@ await check("type a query with completion, run it, see graph and table", async (
     await page.goBack();
     await page.waitForSelector(".legend tbody tr");
 });
+await check("explain shows the tree of costs and marks the part at hand", async (page) => {
+    await page.goto(metrics("sum by (job) (rate(node_cpu_seconds_total[1m]))"));
+    await page.waitForSelector(".legend tbody tr");
+    await page.click('[role=tab]:has-text("Explain")');
+    await page.waitForSelector("table.tree tbody tr:nth-child(4)");
+    const operators = await page.locator("table.tree tbody tr .metric").allTextContents();
+    assert.deepEqual(operators, ["sum by (job)", "rate", "range 1m", "node_cpu_seconds_total"]);
+    assert.match(await page.textContent('table.tree tbody tr:nth-child(4) [data-th="Samples"]'), /\d/);
+    await page.hover("table.tree tbody tr:nth-child(2)");
+    assert.equal(await page.textContent("pre.span mark"), "rate(node_cpu_seconds_total[1m])");
+    await page.click('button:has-text("Instant")');
+    await page.waitForFunction(() => / at \d/.test(document.querySelector(".panel header .dim")?.textContent ?? ""));
+    assert.equal(params(page).get("of"), "instant");
+    await page.reload();
+    await page.waitForSelector("table.tree tbody tr");
+    assert.equal(params(page).get("tab"), "explain");
+});
 await check("a wrong query says where", async (page) => {
     await page.goto(metrics("sum(("));
     await page.waitForSelector(".note.bad");
@@ -150,7 +167,7 @@ await check("text from data is text, never HTML", async (page) => {
 });
 for (const [width, scheme] of [[1440, "light"], [1440, "dark"], [390, "light"], [390, "dark"]])
     await check(`screenshots ${width} ${scheme}`, async (page) => {
-        for (const [name, url] of [["overview", `${base}/?from=now-15m`], ["metrics", metrics("rate(node_cpu_seconds_total[1m])")], ["table", metrics("up", "&tab=table")],
+        for (const [name, url] of [["overview", `${base}/?from=now-15m`], ["metrics", metrics("rate(node_cpu_seconds_total[1m])")], ["table", metrics("up", "&tab=table")], ["explain", metrics("sum by (mode) (rate(node_cpu_seconds_total[1m])) / on () group_left () count(node_load1)", "&tab=explain")],
             ["empty", `${base}/metrics-explorer`], ["error", metrics("sum((")], ["targets", `${base}/targets`], ["status", `${base}/status`]]) {
             await page.goto(url, { waitUntil: "networkidle" });
             await page.waitForTimeout(300);

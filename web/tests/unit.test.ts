@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { instant, windowOf } from "../src/state.ts";
 import { assign } from "../src/ui/color.ts";
-import { fmt, fmtDuration, labelText, num, parseDuration, unitOf } from "../src/ui/format.ts";
+import { byteSpan, fmt, fmtDuration, labelText, num, parseDuration, unitOf } from "../src/ui/format.ts";
 
 test("numbers have at most four digits and a unit", () => {
     assert.equal(fmt(2), "2");
@@ -52,6 +52,14 @@ test("labels print as PromQL", () => {
     assert.equal(labelText({ "a.b": "c" }), '{"a.b"="c"}');
     assert.equal(labelText({ __name__: "up" }), "up");
     assert.equal(labelText({}), "{}");
+});
+
+test("spans in bytes are found in the string", () => {
+    const cut = (s: string, a: number, b: number) => s.slice(...byteSpan(s, a, b));
+    assert.equal(cut("sum(up)", 4, 6), "up");
+    assert.equal(cut('{a="é"} + up', 11, 13), "up");
+    assert.equal(cut('{a="😀"} + up', 13, 15), "up");
+    assert.equal(cut("up", 0, 99), "up");
 });
 
 test("units by name", () => {

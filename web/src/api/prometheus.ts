@@ -13,6 +13,19 @@ export const queryRange = (query: string, w: Window, signal?: AbortSignal): Prom
 export const queryInstant = (query: string, time: number, signal?: AbortSignal): Promise<Answer<QueryData>> =>
     call("/api/v1/query", { query, time: time.toFixed(3) }, signal, true);
 
+/** Costs are absent where nothing was evaluated: ranges, and what a query did not come to. */
+export interface ExplainNode {
+    kind: string; operator: string; start: number; end: number; text: string; once?: boolean; children: ExplainNode[];
+    series?: number; seconds?: number; fused?: boolean; steps?: number; bytes?: number; runs?: number; samples?: number; blocksRead?: number; blocksSkipped?: number;
+}
+export interface Explained {
+    resultType: string; series: number; explain: ExplainNode;
+    stats: { timings: { evalTotalTime: number; execQueueTime: number }; samples: { totalQueryableSamples: number; samplesRead: number; peakSamples: number } };
+}
+/** Of a range, or at an instant. */
+export const explain = (query: string, at: Window | { time: number }, signal?: AbortSignal): Promise<Answer<Explained>> =>
+    call("/api/v1/explain", { query, ...("time" in at ? { time: at.time.toFixed(3) } : { start: String(at.start), end: String(at.end), step: String(at.step) }) }, signal, true);
+
 export interface Target {
     discoveredLabels: Labels; labels: Labels; scrapePool: string; scrapeUrl: string; lastError: string; lastScrape: string; lastScrapeDuration: number;
     health: "up" | "down" | "unknown"; scrapeInterval: string; scrapeTimeout: string;

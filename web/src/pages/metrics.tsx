@@ -1,14 +1,16 @@
-/* metrics.tsx - ask in PromQL: graph and table, as many queries as wanted, all of it in the address (q, q2, ..., tab). */
+/* metrics.tsx - ask in PromQL: graph, table and costs, as many queries as wanted, all of it in the address (q, q2, ..., tab). */
 import { useMemo, useState } from "preact/hooks";
 import { queryInstant, queryRange, type QueryData, type Series } from "../api/prometheus.ts";
 import { go, instant, rangeOf, usePlace, windowOf } from "../state.ts";
 import { Chart, lines } from "../ui/chart.tsx";
+import { Explain } from "./explain.tsx";
 import { Editor } from "../ui/editor.tsx";
 import { fmt, fmtTime, num, parseDuration, unitOf } from "../ui/format.ts";
 import { useLoad } from "../ui/load.ts";
 import { Empty, Metric, Note } from "../ui/parts.tsx";
 
 const MAX_LINES = 200;
+const tabs = { graph: "Graph", table: "Table", explain: "Explain" };
 const examples = ["rate(node_cpu_seconds_total[5m])", "node_memory_MemAvailable_bytes", "sum by (job) (up)", "topk(10, count by (__name__) ({__name__=~\".+\"}))"];
 
 export const refreshMs = (p: URLSearchParams) => (parseDuration(p.get("refresh") ?? "") || 0) * 1000;
@@ -92,7 +94,7 @@ function QueryRow(props: { name: string; query: string; last: boolean }) {
                 <button class="primary" onClick={() => run(draft.trim())}>Run</button>
                 {!props.last && <button aria-label="Remove this query" onClick={() => go({ [props.name]: null })}>✕</button>}
             </div>
-            {props.query ? (tab === "table" ? <Table query={props.query} /> : <Graph query={props.query} />)
+            {props.query ? (tab === "table" ? <Table query={props.query} /> : tab === "explain" ? <Explain query={props.query} /> : <Graph query={props.query} />)
                 : <Empty>Ask something. Names complete as you type; <kbd>/</kbd> searches all of them.
                     <p class="examples">{examples.map((x) => <button key={x} class="mono" onClick={() => run(x)}>{x}</button>)}</p></Empty>}
         </section>
@@ -106,7 +108,7 @@ export function Metrics() {
     return (
         <>
             <div class="query"><span class="group" role="tablist">
-                {["graph", "table"].map((t) => <button key={t} role="tab" aria-selected={tab === t} class={tab === t ? "on" : ""} onClick={() => go({ tab: t === "graph" ? null : t })}>{t === "graph" ? "Graph" : "Table"}</button>)}</span>
+                {Object.entries(tabs).map(([t, name]) => <button key={t} role="tab" aria-selected={tab === t} class={tab === t ? "on" : ""} onClick={() => go({ tab: t === "graph" ? null : t })}>{name}</button>)}</span>
                 <span class="space" /></div>
             {list.map((n) => <QueryRow key={n} name={n} query={p.get(n) ?? ""} last={list.length === 1} />)}
             {names.length > 0 && <button onClick={() => go({ [free()]: "up" })}>Add a query</button>}

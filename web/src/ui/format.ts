@@ -85,6 +85,12 @@ export function parseDuration(text: string): number {
     return sum;
 }
 
+/** Where bytes a to b of the UTF-8 text lie in the string: the server counts bytes. */
+export function byteSpan(text: string, a: number, b: number): [number, number] {
+    const bytes = new TextEncoder().encode(text), decode = (n: number) => new TextDecoder().decode(bytes.subarray(0, n)).length;
+    return [decode(Math.max(0, a)), decode(Math.max(a, b))];
+}
+
 export type Labels = Record<string, string>;
 
 export function labelText(m: Labels): string {
