@@ -43,7 +43,7 @@ LDFLAGS_  = -pthread $(LD_$(MODE)) $(LDFLAGS)
 LDLIBS    = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -llmdb -lsnappy -lroaring -lcrypt -lm -lstdc++
 
 ROOMS  := base net store tsdb query/exec query/vector query/promql query/api collector collector/push collector/scrape \
-          collector/host web alerting
+          collector/host web alerting/template alerting/rules
 SRC    := $(foreach r,$(ROOMS),$(wildcard $(r)/*.c))
 SRCXX  := $(foreach r,$(ROOMS),$(wildcard $(r)/*.cc))
 OBJ    := $(SRC:%.c=$(B)/%.o) $(SRCXX:%.cc=$(B)/%.o)

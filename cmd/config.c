@@ -3,7 +3,7 @@
  *
  * Our own keys beside those of Prometheus:
  *
- *   storage:  retention, disk_max, disk_reserve, out_of_order   (also Prometheus' storage.tsdb.{retention,out_of_order_time_window})
+ *   storage:  retention (or its raw, 5m and 1h), downsample, disk_max, disk_reserve, out_of_order   (also Prometheus' storage.tsdb.{retention,out_of_order_time_window})
  *   query:    timeout, max_samples, max_bytes, max_concurrency, lookback_delta
  *   collect:  host, containers, self (booleans), interval       what this process collects by itself
  */
@@ -11,13 +11,26 @@
 
 #include <stdlib.h>
 
+/* One time for the samples, or a map that tells aggregates apart. */
+static int read_retention(struct options *o, struct conf *c, struct err *e)
+{
+    struct conf *r = conf_get(c, "retention");
+
+    if (!r || r->kind != CONF_MAP)
+        return conf_duration(c, "retention", &o->store.retention_ms, e);
+    if (conf_duration(r, "raw", &o->store.retention_ms, e) < 0 || conf_duration(r, "5m", &o->tsdb.retention_5m_ms, e) < 0 ||
+        conf_duration(r, "1h", &o->tsdb.retention_1h_ms, e) < 0)
+        return e->code;
+    return conf_finish(r, "storage.retention", e);
+}
+
 static int read_storage(struct options *o, struct conf *c, struct err *e)
 {
     struct conf *tsdb = conf_get(c, "tsdb"), *exemplars = conf_get(c, "exemplars");
     struct conf *keep = conf_get(tsdb, "retention");
 
     (void)exemplars; /* upstream sizes one ring for all; ours is per series */
-    if (conf_duration(c, "retention", &o->store.retention_ms, e) < 0 || conf_size(c, "disk_max", &o->store.disk_max_bytes, e) < 0 ||
+    if (read_retention(o, c, e) < 0 || conf_bool(c, "downsample", &o->tsdb.downsample, e) < 0 || conf_size(c, "disk_max", &o->store.disk_max_bytes, e) < 0 ||
         conf_size(c, "disk_reserve", &o->store.disk_reserve_bytes, e) < 0 ||
         conf_duration(c, "out_of_order", &o->store.out_of_order_ms, e) < 0)
         return e->code;

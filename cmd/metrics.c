@@ -98,7 +98,7 @@ static void store_metrics(struct house *h, struct buf *out)
 
 static void tsdb_metrics(struct house *h, struct buf *out)
 {
-    static const char *const verdicts[TSDB_VERDICTS] = {"stored", "same", "duplicate", "too_old", "future", "bad_labels", "series_limit"};
+    static const char *const verdicts[TSDB_VERDICTS] = {"stored", "same", "duplicate", "too_old", "future", "bad_labels", "series_limit", "bad_histogram"};
     struct tsdb_stats s;
 
     tsdb_stats(h->db, &s);

@@ -3,6 +3,7 @@
  */
 #include "cmd/client.h"
 #include "cmd/commands.h"
+#include "cmd/query_explain.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@ enum { GRAPH_ROWS = 12, GRAPH_SERIES = 20 };
 struct ask {
     const char *query, *time, *start, *end, *step, *since;
     enum output output;
+    bool explain;
 };
 
 static int usage(FILE *to, int status)
@@ -27,7 +29,8 @@ static int usage(FILE *to, int status)
           "  --since D       a range instead: the last 1h, 30m, 7d ...\n"
           "  --start T --end T --step D\n"
           "                  a range with its own ends and resolution\n"
-          "  -o FORMAT       table, graph (ranges), json or csv\n",
+          "  -o FORMAT       table, graph (ranges), json or csv\n"
+          "  --explain       what each part of the query cost, instead of its result\n",
           to);
     return status;
 }
@@ -39,6 +42,10 @@ static int parse(int argc, char **argv, struct client *c, struct ask *q)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return 1;
+        if (strcmp(argv[i], "--explain") == 0) {
+            q->explain = true;
+            continue;
+        }
         if (client_flag(argc, argv, &i, "--url", &c->url) || client_flag(argc, argv, &i, "--time", &q->time) ||
             client_flag(argc, argv, &i, "--start", &q->start) || client_flag(argc, argv, &i, "--end", &q->end) ||
             client_flag(argc, argv, &i, "--step", &q->step) || client_flag(argc, argv, &i, "--since", &q->since) ||
@@ -71,13 +78,14 @@ static int make_form(const struct ask *q, struct buf *form, const char **path, s
     int64_t since, now = clock_wall_ms(), start, end = now, step = 0;
 
     client_param(form, "query", str_of(q->query));
-    *path = "/api/v1/query";
+    *path = q->explain ? "/api/v1/explain" : "/api/v1/query";
     if (!q->since && !q->start) {
         if (q->time)
             client_param(form, "time", str_of(q->time));
         return 0;
     }
-    *path = "/api/v1/query_range";
+    if (!q->explain)
+        *path = "/api/v1/query_range";
     if (q->end && time_parse(str_of(q->end), &end, e) < 0)
         return err_ctx(e, "--end");
     if (q->since) {
@@ -294,6 +302,10 @@ static void print_answer(const struct ask *q, cJSON *doc, cJSON *data)
     }
     print_notes(doc, "warnings");
     print_notes(doc, "infos");
+    if (q->explain) {
+        print_explain(data);
+        return;
+    }
     if (type && (strcmp(type, "scalar") == 0 || strcmp(type, "string") == 0))
         printf("%s\n", point_value(result));
     else if (cJSON_GetArraySize(result) == 0)

@@ -30,6 +30,16 @@ static void pools_json(void *arg, struct buf *out)
     scraper_pools_json(((struct house *)arg)->scraper, out);
 }
 
+static int pool_config_json(void *arg, struct buf *out, struct str pool, struct err *e)
+{
+    return scraper_pool_config_json(((struct house *)arg)->scraper, out, pool, e);
+}
+
+static int relabel_steps_json(void *arg, struct buf *out, struct str pool, const struct labels *ls, struct err *e)
+{
+    return scraper_relabel_steps_json(((struct house *)arg)->scraper, out, pool, ls, e);
+}
+
 static void targets_metadata_json(void *arg, struct buf *out, struct str match_target, struct str metric, int64_t limit)
 {
     scraper_targets_metadata_json(((struct house *)arg)->scraper, out, match_target, metric, limit);
@@ -103,8 +113,11 @@ static void set_up_api(struct house *h)
         .write_receiver = h->opts.remote_write,
         .start_ms = h->start_ms,
         .version = TRIPOD_VERSION,
+        .notices = api_notices_new(),
         .targets_json = targets_json,
         .scrape_pools_json = pools_json,
+        .scrape_pool_config_json = pool_config_json,
+        .relabel_steps_json = relabel_steps_json,
         .targets_metadata_json = targets_metadata_json,
         .config_yaml = config_yaml,
         .flags_json = flags_json,
@@ -173,6 +186,7 @@ int house_reload(struct house *h, struct err *e)
         config_free(old);
     }
     pthread_mutex_unlock(&h->config_mu);
+    api_notices_set(h->api.notices, API_RELOAD_FAILED, code < 0);
     if (code < 0)
         log_error("config", "kept the old configuration: %s", e->text);
     else
@@ -284,6 +298,10 @@ static void run(struct house *h, const sigset_t *set)
 static void close_rooms(struct house *h)
 {
     atomic_store(&h->ready, false);
+    if (h->api.notices) {
+        api_notices_set(h->api.notices, API_STOPPING, true);
+        api_notices_close(h->api.notices);
+    }
     scraper_free(h->scraper);
     if (h->server)
         http_server_drain(h->server, DRAIN_MS);
@@ -291,6 +309,7 @@ static void close_rooms(struct house *h)
     http_client_free(h->client);
     store_close(h->store);
     http_server_free(h->server); /* after the store: late acknowledgements still find it */
+    api_notices_free(h->api.notices);
     tsdb_free(h->db);
     host_free(h->host);
     host_free(h->containers);

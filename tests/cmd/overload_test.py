@@ -23,7 +23,8 @@ from server import Server  # noqa: E402
 
 SERIES = 50000 if "--long" in sys.argv else 20000
 POINTS, STEP, WRITE_S = 60, 60_000, 2
-SLOWEST_MS = 1000  # p99 of small queries: 20 to 90 ms on two free cores, more where other tests run beside
+SLOWEST_MS = 1000  # p99 of small queries beside those that take all memory: 10 to 30 ms, more where other tests run beside
+BESIDE_MS = 300    # and beside those that take all processors: as if alone, where nothing else runs
 failures = []
 count = 0
 
@@ -106,6 +107,8 @@ def deaths(now):
         ("new labels for all", "/api/v1/query_range", {"query": 'label_replace(death, "x", "$1$1$1$1$1$1", "pod", "(.*)")', **ranged}),
         ("histogram of no histogram", "/api/v1/query_range", {"query": 'histogram_quantile(0.9, label_join(death, "le", "", "pod"))', **ranged}),
         ("giant regex, small steps", "/api/v1/query_range", {"query": 'death{pod=~"%s"} or death' % pods, **ranged}),
+        ("values as labels", "/api/v1/query_range", {"query": 'count_values("value", death * on (pod) group_left () death)', **ranged}),
+        ("a table sorted by names", "/api/v1/query", {"query": 'sort_by_label(sum by (pod, node, zone) (sum_over_time(death[1h:1s])), "pod")', "time": t}),
         ("raw samples of everything", "/api/v1/query", {"query": "{__name__=~'.+'}[1h] offset 0s", "time": t}),
     ]
 
@@ -123,6 +126,22 @@ def budget(server, now):
         check(name + " (names operator and limit)", re.search(r"query\.max-(bytes|samples)", error) and re.search(r"in \S", error), error[:300])
         check(name + " (soon)", took < 3, f"{took:.2f} s")
         print(f"  {name}: {took * 1000:.0f} ms: {error[:150]}")
+
+
+def deadlines(server, now):
+    """The same with an eighth of a second each, and memory enough: over soon after that, and the operator is named."""
+    late = []
+    for name, path, params in deaths(now) + [("burner", "/api/v1/query_range", burner(now))]:
+        code, body, took = post(server.port, path, {**params, "timeout": "125ms"})
+        if code == 200:
+            continue
+        error = json.loads(body).get("error", "")
+        check(f"{name}, timed", code in (422, 503), f"{code} {error[:300]}")
+        check(f"{name}, timed (names the operator)", re.search(r"in \S", error), error[:300])
+        late.append((took * 1000 - 125, name))
+    late.sort()
+    print(f"  {len(late)} of them with 125 ms each ended {late[len(late) // 2][0]:.0f} ms after that, the last {late[-1][0]:.0f} ms ({late[-1][1]})")
+    check("ended soon after the deadline", late[-1][0] < 1000, late[-3:])
 
 
 def cpu(server):
@@ -179,8 +198,8 @@ def burners(server, now, alone):
     check("burners run", wait_for(lambda: len(queries(server)) == 4), queries(server))
     time.sleep(2.5)
     beside = server_small.stop()
-    print(f"  beside four that burn: p50 {beside['p50']:.1f} p99 {beside['p99']:.1f} max {beside['max']:.1f} ms ({beside['n']})")
-    check("small queries beside burners", not beside["bad"] and beside["p99"] < max(20 * alone["p99"], SLOWEST_MS), beside)
+    print(f"  beside four that burn: p50 {beside['p50']:.1f} p99 {beside['p99']:.1f} max {beside['max']:.1f} ms ({beside['n']}), alone p99 {alone['p99']:.1f}")
+    check("small queries beside burners", not beside["bad"] and beside["p99"] < max(5 * alone["p99"], BESIDE_MS), beside)
     left = queries(server)
     check("burners still run", len(left) >= 1, left)
     t0 = time.monotonic()
@@ -297,6 +316,7 @@ def main():
         check("small queries are answered", not beside["bad"], beside)
         check("p99 of small queries", beside["p99"] < max(20 * alone["p99"], SLOWEST_MS), beside)
         print(f"memory {server.rss_kib() >> 10} MiB")
+        deadlines(server, now)
         burners(server, now, alone)
         leavers(server, now)
         slow_readers(server, now)

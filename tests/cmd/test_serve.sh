@@ -18,6 +18,7 @@ expect "samples after kill -9" "$(value 'sum(count_over_time(demo_total[1m]))' "
 curl -s "$url/nowhere" -o /dev/null -w '%{http_code}' | grep -q 404 || fail "an unknown path is not a 404"
 "$tripod" query --url "$url" --time "$now" 'sum(demo_total)' | grep -qw 42 || fail "tripod query"
 "$tripod" query --url "$url" -o csv --time "$now" 'demo_total' | grep -q ',41$' || fail "tripod query -o csv"
+"$tripod" query --url "$url" --explain --time "$now" 'sum(demo_total)' | grep -q 'demo_total.* 2 samples' || fail "tripod query --explain"
 "$tripod" status --url "$url" >"$work/status" || fail "tripod status: $(cat "$work/status")"
 "$tripod" backup --data "$work/data" --url "$url" "$work/copy" >/dev/null || fail "backup of a running one"
 stop_tripod

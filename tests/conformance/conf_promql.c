@@ -64,10 +64,8 @@ static int command(struct script *s, struct str line, struct block *b, struct er
     while (n < line.n && line.p[n] != ' ' && line.p[n] != '\t')
         n++;
     word.n = n;
-    if (str_eq_nocase(word, STR("clear"))) {
-        s->native = false;
+    if (str_eq_nocase(word, STR("clear")))
         return script_db_clear(s->db, e);
-    }
     if (word.n >= 4 && str_eq_nocase(str_head(word, 4), STR("load")))
         return script_load(s, line, b, e);
     if (word.n >= 4 && str_eq_nocase(str_head(word, 4), STR("eval")))
@@ -115,9 +113,6 @@ int conf_promql(struct str path, struct conf_report *r)
         return -1;
     }
     run_script(&s);
-    if (s.native_failed)
-        printf("%.*s: %llu of the failed checks need native histograms\n", STR_ARG(path),
-               (unsigned long long)s.native_failed);
     script_db_close(s.db);
     query_engine_free(s.engine);
     arena_release(&s.arena);

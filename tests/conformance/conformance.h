@@ -22,8 +22,7 @@
 struct conf_report {
     struct str path; /* of the file being run */
     bool quiet;      /* only the last line */
-    bool floats;     /* leave out, and count, the cases whose data or expectations hold native histograms */
-    uint64_t passed, failed, skipped;
+    uint64_t passed, failed;
 };
 
 void conf_pass(struct conf_report *r);
@@ -36,5 +35,6 @@ int conf_read(struct str path, struct buf *out);
 int conf_promql_parser(struct str path, struct conf_report *r);
 int conf_promql(struct str path, struct conf_report *r) __attribute__((weak));
 int conf_exposition(struct str path, struct conf_report *r) __attribute__((weak));
+int conf_rules(struct str path, struct conf_report *r);
 
 #endif

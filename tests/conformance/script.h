@@ -20,8 +20,6 @@ struct script {
     struct script_db *db;
     struct query_engine *engine;
     struct arena arena; /* of the command being run */
-    bool native;        /* histograms were loaded that the store had no place for */
-    uint64_t native_failed;
 };
 
 /* load STEP, load_with_nhcb STEP */

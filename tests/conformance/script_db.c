@@ -98,27 +98,21 @@ static int give_labels(struct tsdb_batch *b, uint32_t i, struct arena *a, struct
     return 0;
 }
 
-static void add_row(struct tsdb_batch *b, struct tsdb_in *in, const struct script_series *s, bool *histograms,
-                    uint32_t *n)
+static void add_row(struct tsdb_batch *b, struct tsdb_in *in, const struct script_series *s, uint32_t *n)
 {
-    *in = (struct tsdb_in){.key = labels_hash(&s->labels), .first = *n};
+    *in = (struct tsdb_in){.key = labels_hash(&s->labels), .first = *n, .n = s->n};
     for (uint32_t i = 0; i < s->n; i++) {
-        if (s->h && s->h[i]) {
-            *histograms = true;
-            continue;
-        }
         b->t[*n] = s->t[i];
         b->v[*n] = s->v[i];
+        b->h[*n] = s->h ? s->h[i] : NULL;
         b->st[(*n)++] = s->st ? s->st[i] : 0;
     }
-    in->n = *n - in->first;
 }
 
 int script_db_add(struct script_db *x, const struct script_series *s, uint32_t n, struct err *e)
 {
     struct tsdb_batch b = {.nseries = n, .labels = give_labels, .ctx = (void *)s};
     uint32_t total = 1, at = 0;
-    bool histograms = false;
     int code;
 
     for (uint32_t i = 0; i < n; i++)
@@ -126,15 +120,17 @@ int script_db_add(struct script_db *x, const struct script_series *s, uint32_t n
     b.series = x_zalloc((n + (size_t)1) * sizeof *b.series);
     b.t = x_alloc(total * sizeof *b.t);
     b.v = x_alloc(total * sizeof *b.v);
+    b.h = x_alloc(total * sizeof *b.h);
     b.st = x_alloc(total * sizeof *b.st);
     for (uint32_t i = 0; i < n; i++)
-        add_row(&b, &b.series[i], &s[i], &histograms, &at);
+        add_row(&b, &b.series[i], &s[i], &at);
     code = at ? tsdb_ingest_wait(x->db, &b, e) : 0;
+    if (code == 0 && b.verdicts[TSDB_BAD_HISTOGRAM])
+        code = err_set(e, ERR_INVALID, "%s", b.bad.text);
     free(b.series);
     free(b.t);
     free(b.v);
+    free(b.h);
     free(b.st);
-    if (code == 0 && histograms)
-        return err_set(e, ERR_UNSUPPORTED, "the store has no place for native histograms");
     return code;
 }

@@ -25,7 +25,6 @@ int script_db_open(struct script_db **out, struct err *e);
 void script_db_close(struct script_db *db);
 /* Drops everything. */
 int script_db_clear(struct script_db *db, struct err *e);
-/* ERR_UNSUPPORTED: the store has no place for histograms; the floats are kept. */
 int script_db_add(struct script_db *db, const struct script_series *s, uint32_t n, struct err *e);
 struct tsdb *script_db_tsdb(struct script_db *db);
 

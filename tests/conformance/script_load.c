@@ -189,16 +189,6 @@ static int read_series(struct script *s, struct block *b, int64_t step, struct s
     return code;
 }
 
-static int add(struct script *s, const struct script_series *all, uint32_t n, struct err *e)
-{
-    int code = script_db_add(s->db, all, n, e);
-
-    if (code != ERR_UNSUPPORTED)
-        return code;
-    s->native = true;
-    return 0;
-}
-
 int script_load(struct script *s, struct str line, struct block *b, struct err *e)
 {
     struct str word, step = line;
@@ -207,12 +197,12 @@ int script_load(struct script *s, struct str line, struct block *b, struct err *
     int64_t ms;
 
     str_cut(&step, ' ', &word);
-    if (duration_parse(str_trim(step), &ms, e) < 0 || read_series(s, b, ms, all, &n, e) < 0 || add(s, all, n, e) < 0)
+    if (duration_parse(str_trim(step), &ms, e) < 0 || read_series(s, b, ms, all, &n, e) < 0 || script_db_add(s->db, all, n, e) < 0)
         return e->code;
     if (!str_eq_nocase(word, STR("load_with_nhcb")))
         return 0;
     nhcb_make(&s->arena, all, n, &nhcb, &nn);
-    return add(s, nhcb, nn, e);
+    return script_db_add(s->db, nhcb, nn, e);
 }
 
 /* --- classic to native ------------------------------------------------------------------------ */

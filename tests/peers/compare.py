@@ -58,6 +58,31 @@ def differ_points(a, b):
     return None
 
 
+def differ_histogram(a, b):
+    for field in ("count", "sum"):
+        if not near(a[field], b[field]):
+            return f"{field} {a[field]}, the peer says {b[field]}"
+    x, y = a.get("buckets", []), b.get("buckets", [])
+    if len(x) != len(y):
+        return f"{len(x)} buckets, the peer has {len(y)}"
+    for p, q in zip(x, y):
+        if p[0] != q[0] or not all(near(m, n) for m, n in zip(p[1:], q[1:])):
+            return f"bucket {p}, the peer's {q}"
+    return None
+
+
+def differ_histograms(a, b):
+    if len(a) != len(b):
+        return f"{len(a)} histograms, the peer has {len(b)}"
+    for (t, h), (u, g) in zip(a, b):
+        if abs(t - u) > 5e-4:
+            return f"histogram at {t}, the peer's at {u}"
+        d = differ_histogram(h, g)
+        if d:
+            return f"at {t}: {d}"
+    return None
+
+
 def differ(ours, peer, ordered):
     if ours["resultType"] != peer["resultType"]:
         return f"type {ours['resultType']}, the peer says {peer['resultType']}"
@@ -74,7 +99,9 @@ def differ(ours, peer, ordered):
     for k, s in a.items():
         field = "values" if kind == "matrix" else "value"
         pa, pb = s.get(field, []), b[k].get(field, [])
-        d = differ_points(pa if kind == "matrix" else [pa], pb if kind == "matrix" else [pb])
+        d = differ_points(*(p if kind == "matrix" else [p] if p else [] for p in (pa, pb)))
+        pa, pb = s.get("histogram" + field[5:], []), b[k].get("histogram" + field[5:], [])
+        d = d or differ_histograms(*(p if kind == "matrix" else [p] if p else [] for p in (pa, pb)))
         if d:
             return f"{dict(k)}: {d}"
     return None
