@@ -286,7 +286,8 @@ static int read_st(struct header *h, int64_t *st, struct err *e)
 static int read_hists(struct header *h, struct arena *a, double *v, const struct histogram **out, struct err *e)
 {
     struct span *s = &h->sec[SEC_HISTS];
-    struct hist_layout *layouts, none = {0};
+    static const int32_t nowhere;
+    struct hist_layout *layouts, none = {.at = &nowhere}; /* of staleness markers */
     struct histogram *x;
     struct str dict;
     uint64_t gap, number;

@@ -126,7 +126,8 @@ static void order_rows(struct ranking *x, struct heaps *h, bool top)
         for (uint32_t i = 0; i < h->size[g]; i++)
             rows[n++] = old[h->items[h->begin[g] + i].row];
     }
-    memcpy(old, rows, n * sizeof *rows);
+    if (n)
+        memcpy(old, rows, n * sizeof *rows);
     x->v->n = n;
     free(rows);
 }
