@@ -113,8 +113,11 @@ static size_t seq_len(const unsigned char *p, size_t n)
 
 bool utf8_valid(struct str s)
 {
-    const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
+    const unsigned char *p = (const unsigned char *)s.p, *end;
 
+    if (!s.n)
+        return true; /* and p may be NULL */
+    end = p + s.n;
     while (p < end) {
         size_t n;
 

@@ -166,6 +166,29 @@ static void put_pairs(struct yaml *y, const char *key, const struct label *v, ui
     put_close(y);
 }
 
+/* Labels whose values are expanded when they are read: so that they come back as they are, their dollars are doubled. */
+static void put_expanded(struct yaml *y, const char *key, const struct labels *ls)
+{
+    struct buf doubled = {0};
+
+    if (!ls->n)
+        return;
+    put_open(y, key);
+    for (uint32_t i = 0; i < ls->n; i++) {
+        buf_reset(&doubled);
+        for (size_t k = 0; k < ls->v[i].value.n; k++) {
+            buf_putc(&doubled, ls->v[i].value.p[k]);
+            if (ls->v[i].value.p[k] == '$')
+                buf_putc(&doubled, '$');
+        }
+        put_name(y, ls->v[i].name);
+        put_scalar(y, buf_str(&doubled));
+        buf_putc(y->out, '\n');
+    }
+    put_close(y);
+    buf_release(&doubled);
+}
+
 /* --- pieces ----------------------------------------------------------------------------------------- */
 
 static void put_tls(struct yaml *y, const struct http_tls_opts *t)
@@ -513,7 +536,7 @@ void scrape_configs_print(const struct scrape_configs *c, struct buf *out)
     if (c->rule_query_offset_ms)
         put_duration(&y, "rule_query_offset", c->rule_query_offset_ms);
     put_text(&y, "query_log_file", c->query_log_file);
-    put_pairs(&y, "external_labels", c->external_labels.v, c->external_labels.n, false);
+    put_expanded(&y, "external_labels", &c->external_labels);
     put_close(&y);
     if (!c->n)
         return;
