@@ -22,7 +22,7 @@ struct field {
 
 static inline void wire_init(struct wire *w, struct str bytes)
 {
-    w->p = (const uint8_t *)bytes.p;
+    w->p = (const uint8_t *)(bytes.n ? bytes.p : ""); /* of no bytes there may be no place */
     w->end = w->p + bytes.n;
 }
 
