@@ -442,7 +442,7 @@ void hist_dict_release(struct hist_dict *d)
 
 int hist_dict_read(struct str bytes, struct arena *a, struct hist_layout **out, uint32_t *n)
 {
-    const uint8_t *p = (const uint8_t *)bytes.p, *end = p + bytes.n;
+    const uint8_t *p = (const uint8_t *)(bytes.n ? bytes.p : ""), *end = p + bytes.n;
     struct hist_layout *l = NULL;
     uint32_t cap = 0;
 
