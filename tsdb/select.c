@@ -86,7 +86,9 @@ int select_open_days(struct tsdb_select *s, struct err *e)
             s->day_numbers[s->ndays++] = partition_day(p);
         }
     }
-    return s->rollup ? select_open_rollups(s, MIN(s->maxt, newest), e) : 0;
+    if (s->rollup)
+        select_open_rollups(s, MIN(s->maxt, newest));
+    return 0;
 }
 
 /* --- meeting: series of the head and of days are one by identity --------------------------------- */

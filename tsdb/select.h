@@ -55,7 +55,7 @@ struct tsdb_select *select_new(struct tsdb *db, int64_t mint, int64_t maxt);
 /* Opens the days of its window; after the head was matched. */
 int select_open_days(struct tsdb_select *s, struct err *e);
 /* Opens the aggregates of the window, and puts the days that have nothing else among the others. After the samples' days. */
-int select_open_rollups(struct tsdb_select *s, int64_t maxt, struct err *e);
+void select_open_rollups(struct tsdb_select *s, int64_t maxt);
 void select_close_rollups(struct tsdb_select *s);
 void select_warn(struct tsdb_select *s, const struct err *e);
 /* Has the day samples? Else days[d] is a view of aggregates. */

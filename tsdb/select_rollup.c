@@ -116,16 +116,15 @@ static void use(struct tsdb_select *s, const struct rollup_in *in, int32_t day, 
         u->missing_until = day_start_ms(day + 1) - 1;
 }
 
-int select_open_rollups(struct tsdb_select *s, int64_t maxt, struct err *e)
+void select_open_rollups(struct tsdb_select *s, int64_t maxt)
 {
     uint32_t cap, n = 0, d = 0;
 
-    (void)e;
     store_partitions(s->db->store, ROLLUP_5M_SIGNAL, s->mint, maxt, &s->rollup_partitions[0]);
     store_partitions(s->db->store, ROLLUP_1H_SIGNAL, s->mint, maxt, &s->rollup_partitions[1]);
     cap = s->ndays + s->rollup_partitions[0].n + s->rollup_partitions[1].n;
     if (cap == s->ndays || (s->rollup_ms == 0 && !any_missing(s)))
-        return 0;
+        return;
     struct day_view **days = x_zalloc(cap * sizeof(struct day_view *));
     int32_t *numbers = arena_array(&s->arena, int32_t, cap);
     struct rollup_in *in = x_zalloc(cap * sizeof *in);
@@ -149,7 +148,6 @@ int select_open_rollups(struct tsdb_select *s, int64_t maxt, struct err *e)
     s->day_numbers = numbers;
     s->ndays = n;
     s->rollups = in;
-    return 0;
 }
 
 void select_close_rollups(struct tsdb_select *s)

@@ -3,6 +3,7 @@
 
 #include "base/base.h"
 
+#include <assert.h>
 #include <sched.h>
 #include <time.h>
 
@@ -25,23 +26,33 @@ static __thread struct {
     struct seat *seat;
 } mine = {.credit = CREDIT_MAX};
 
-void turns_init(struct turns *ts, unsigned processors)
+/* On the stack of the thread that waits. */
+struct stander {
+    struct stander *next;
+    pthread_cond_t called;
+};
+
+static void cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t attr;
 
-    *ts = (struct turns){.nseats = MIN(MAX(processors, 1), TURN_SEATS_MAX)};
-    pthread_mutex_init(&ts->mu, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&ts->quiet, &attr);
-    pthread_cond_init(&ts->seat, &attr);
+    pthread_cond_init(cond, &attr);
     pthread_condattr_destroy(&attr);
+}
+
+void turns_init(struct turns *ts, unsigned processors)
+{
+    *ts = (struct turns){.nseats = MIN(MAX(processors, 1), TURN_SEATS_MAX)};
+    pthread_mutex_init(&ts->mu, NULL);
+    cond_init(&ts->quiet);
 }
 
 void turns_release(struct turns *ts)
 {
+    assert(!ts->first);
     pthread_cond_destroy(&ts->quiet);
-    pthread_cond_destroy(&ts->seat);
     pthread_mutex_destroy(&ts->mu);
 }
 
@@ -165,6 +176,13 @@ static bool take_seat(struct turns *ts, int64_t now_ns)
     return false;
 }
 
+/* Under mu. */
+static void call_first(struct turns *ts)
+{
+    if (ts->first)
+        pthread_cond_signal(&ts->first->called);
+}
+
 void turn_leave(struct turns *ts)
 {
     uintptr_t me = (uintptr_t)&mine;
@@ -174,31 +192,66 @@ void turn_leave(struct turns *ts)
     if (mine.seat >= ts->seats && mine.seat < ts->seats + ts->nseats &&
         atomic_compare_exchange_strong(&mine.seat->owner, &me, 0) && atomic_load(&ts->nstanding)) {
         pthread_mutex_lock(&ts->mu);
-        pthread_cond_signal(&ts->seat);
+        call_first(ts);
         pthread_mutex_unlock(&ts->mu);
     }
     mine.seat = NULL;
 }
 
-static int64_t wait_for_seat(struct turns *ts, int64_t now_ns, const _Atomic int *stop)
+/* Under mu. */
+static void stand_last(struct turns *ts, struct stander *me)
 {
-    bool hand_on = sits(now_ns);
+    if (ts->last)
+        ts->last->next = me;
+    else
+        ts->first = me;
+    ts->last = me;
+}
 
-    if (hand_on && (now_ns - mine.seated_ns < SLICE_NS || atomic_load(&ts->nstanding) == 0))
-        return now_ns;
-    if (!hand_on && take_seat(ts, now_ns))
-        return now_ns;
-    turn_leave(ts);
+/* Under mu. Whoever is first now may find another free seat. */
+static void stand_no_more(struct turns *ts, struct stander *me)
+{
+    struct stander **at = &ts->first, *before = NULL;
+
+    for (; *at != me; at = &(*at)->next)
+        before = *at;
+    *at = me->next;
+    if (ts->last == me)
+        ts->last = before;
+    call_first(ts);
+}
+
+/* (5) */
+static int64_t stand(struct turns *ts, const _Atomic int *stop)
+{
+    struct stander me = {0};
+    int64_t now_ns;
+
+    cond_init(&me.called);
     /* Counted before looking, as above. */
     atomic_fetch_add(&ts->nstanding, 1);
     pthread_mutex_lock(&ts->mu);
-    if (hand_on)
-        wait_on(ts, &ts->seat, LOOK_UP_NS); /* whoever stood first sits by then */
-    for (now_ns = clock_mono_ns(); !take_seat(ts, now_ns) && !stopped(stop); now_ns = clock_mono_ns())
-        wait_on(ts, &ts->seat, LOOK_UP_NS);
+    stand_last(ts, &me);
+    for (now_ns = clock_mono_ns(); !stopped(stop); now_ns = clock_mono_ns()) {
+        if (ts->first == &me && take_seat(ts, now_ns))
+            break;
+        wait_on(ts, &me.called, LOOK_UP_NS);
+    }
+    stand_no_more(ts, &me);
     pthread_mutex_unlock(&ts->mu);
     atomic_fetch_sub(&ts->nstanding, 1);
+    pthread_cond_destroy(&me.called);
     return now_ns;
+}
+
+static int64_t wait_for_seat(struct turns *ts, int64_t now_ns, const _Atomic int *stop)
+{
+    bool alone = atomic_load(&ts->nstanding) == 0;
+
+    if (sits(now_ns) ? alone || now_ns - mine.seated_ns < SLICE_NS : alone && take_seat(ts, now_ns))
+        return now_ns;
+    turn_leave(ts);
+    return stand(ts, stop);
 }
 
 /* --- the check ------------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
  * (3) A short query that holds its place for long without working (a client that reads slowly) is not waited for.
  * (4) A seat whose thread has not checked for a while is free: it may wait for a disk, or be gone. Nothing has to be given
  *     back for others to go on, but who knows that it stops working says so (turn_leave).
+ * (5) Seats are taken in the order of asking: who waits for one sits down before anybody who asks after him.
  */
 #ifndef QUERY_TURN_H
 #define QUERY_TURN_H
@@ -27,6 +28,8 @@ struct seat {
     _Atomic int64_t seen_ns; /* when it checked last */
 };
 
+struct stander; /* a thread that waits for a seat */
+
 /* One per engine. */
 struct turns {
     /* Set by turns_init. */
@@ -38,8 +41,9 @@ struct turns {
     _Atomic uint32_t nwaiting, nstanding; /* for short ones to end; for a seat */
     struct seat seats[TURN_SEATS_MAX];
 
-    pthread_mutex_t mu; /* for the conditions only */
-    pthread_cond_t quiet, seat;
+    pthread_mutex_t mu; /* for the condition, and: */
+    pthread_cond_t quiet;
+    struct stander *first, *last; /* by order of asking */
 };
 
 /* One per query. */

@@ -316,7 +316,7 @@ static void set_extended(struct parser *p, struct node *e, bool anchored)
     }
     if (e->kind == N_MATRIX && s->kind != N_SELECTOR)
         return; /* said already */
-    if (s->kind != N_SELECTOR) {
+    if (s->kind != N_SELECTOR) { /* the text is upstream's */
         pq_error(p, e->start, e->end, "%s modifier not implemented", anchored ? "anchored" : "smoothed");
         return;
     }

@@ -4,7 +4,7 @@
     compare.py --ours URL --peer URL --queries FILE [--queries FILE ...] [--seconds N] [--end T] [--list]
 
 A queries file is JSON lines with "query", or plain text with one query a line. Each is asked as an instant query and as a
-range query. Equal means: same type, same label sets, same times, values within a relative 1e-9, and the same order where
+range query; a plain line that begins with "instant:" or "range:" only as that. Equal means: same type, same label sets, same times, values within a relative 1e-9, and the same order where
 order is defined (sort, topk, bottomk at an instant; label order of ranges). Queries that the peer cannot parse are counted
 and left out. The times asked are off the whole second, so that no sample lies exactly on a window's edge, where
 Prometheus 2 and 3 differ by definition.
@@ -12,6 +12,7 @@ Prometheus 2 and 3 differ by definition.
 import argparse
 import json
 import math
+import re
 import sys
 import time
 import urllib.error
@@ -108,13 +109,17 @@ def differ(ours, peer, ordered):
 
 
 def read_queries(path):
+    """Yields each query and the kind it is asked as, None for both."""
     with open(path, encoding="utf-8") as f:
         for line in f:
             line = line.strip()
+            kind = re.match("(instant|range):", line)
             if line.startswith("{\""):
-                yield json.loads(line)["query"]
+                yield json.loads(line)["query"], None
+            elif kind:
+                yield line[kind.end():].strip(), kind[1]
             elif line and not line.startswith("#"):
-                yield line
+                yield line, None
 
 
 def main():
@@ -128,11 +133,10 @@ def main():
     ap.add_argument("--verbose", action="store_true")
     o = ap.parse_args()
     end = o.end or math.floor(time.time()) - 3 + 0.7231
-    import re
 
     same = different = refused = empty = 0
     for path in o.queries:
-        for query in read_queries(path):
+        for query, only in read_queries(path):
             if o.ignore and re.search(o.ignore, query):
                 continue
             ordered = bool(re.match(r"\s*(sort|topk|bottomk)", query))
@@ -140,6 +144,8 @@ def main():
                 ("instant", "/api/v1/query", {"query": query, "time": f"{end:.3f}"}, ordered),
                 ("range", "/api/v1/query_range", {"query": query, "start": f"{end - o.seconds:.3f}", "end": f"{end:.3f}", "step": "7"}, True),
             ):
+                if only and kind != only:
+                    continue
                 code_peer, peer = ask(o.peer, url, params)
                 if code_peer == 400:
                     refused += 1
