@@ -86,7 +86,7 @@ static void moved(struct http_request *r, void *arg)
 
 void web_routes(struct http_server *s)
 {
-    static const char *const pages[] = {"/", "/metrics-explorer", "/targets", "/status"};
+    static const char *const pages[] = {"/", "/metrics-explorer", "/logs", "/targets", "/status"};
     static char to_metrics[] = "/metrics-explorer";
 
     for (size_t i = 0; i < ARRAY_LEN(pages); i++)

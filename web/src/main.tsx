@@ -1,6 +1,7 @@
 /* main.tsx - one page per address inside the shell. */
 import { render } from "preact";
 import "uplot/dist/uPlot.min.css";
+import { Logs } from "./pages/logs.tsx";
 import { Metrics } from "./pages/metrics.tsx";
 import { Overview } from "./pages/overview.tsx";
 import { Status } from "./pages/status.tsx";
@@ -10,7 +11,7 @@ import { Empty } from "./ui/parts.tsx";
 import { PAGES, setTheme, Shell } from "./ui/shell.tsx";
 import "./ui/style.css";
 
-const pages: Record<string, () => preact.JSX.Element> = { "/": Overview, "/metrics-explorer": Metrics, "/targets": Targets, "/status": Status };
+const pages: Record<string, () => preact.JSX.Element> = { "/": Overview, "/metrics-explorer": Metrics, "/logs": Logs, "/targets": Targets, "/status": Status };
 
 function App() {
     const { path } = usePlace(), Page = pages[path];

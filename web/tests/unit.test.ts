@@ -2,8 +2,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { instant, windowOf } from "../src/state.ts";
+import { flatten, toNs, toSeconds } from "../src/api/loki.ts";
 import { assign } from "../src/ui/color.ts";
 import { byteSpan, fmt, fmtDuration, labelText, num, parseDuration, unitOf } from "../src/ui/format.ts";
+import { bars, levelOf } from "../src/ui/levels.tsx";
+import { isLogQuery, narrow, needles, place } from "../src/ui/logql.ts";
+import { rowAt, tops } from "../src/ui/virtual.tsx";
+import { visible } from "../src/pages/log_rows.tsx";
+import { selectorOf } from "../src/pages/log_more.tsx";
 
 test("numbers have at most four digits and a unit", () => {
     assert.equal(fmt(2), "2");
@@ -75,4 +81,64 @@ test("colours stay and do not meet among ten", () => {
     assert.equal(new Set(c).size, keys.length);
     assert.deepEqual(assign(keys), c);
     assert.equal(assign(["a"])[0], c[0]);
+});
+
+test("nanoseconds survive, records come newest first", () => {
+    assert.equal(toNs(1700000000.123), "1700000000123000000");
+    assert.equal(toSeconds("1700000000123456789"), 1700000000.123);
+    const wire = [{ stream: { a: "1" }, values: [["1700000000000000001", "x", { parsed: { k: "v" } }], ["1700000000000000003", "z", {}]] }, { stream: { a: "2" }, values: [["1700000000000000002", "y", {}]] }] as Parameters<typeof flatten>[0];
+    assert.deepEqual(flatten(wire).map((e) => e.line), ["z", "y", "x"]);
+    assert.deepEqual(flatten(wire, true).map((e) => e.line), ["x", "y", "z"]);
+    assert.deepEqual(flatten(wire, true)[0]!.parsed, { k: "v" });
+    assert.deepEqual(flatten([{ stream: {}, values: [["9", "old", {}], ["10", "new", {}]] }]).map((e) => e.line), ["new", "old"]);
+});
+
+test("what is completed depends on the place", () => {
+    assert.deepEqual(place("{"), { kind: "name", typed: "" });
+    assert.deepEqual(place('{app="x", na'), { kind: "name", typed: "na" });
+    assert.deepEqual(place('{app="x'), { kind: "value", label: "app", typed: "x", selector: "" });
+    assert.deepEqual(place('{app="x", pod=~"y'), { kind: "value", label: "pod", typed: "y", selector: '{app="x"}' });
+    assert.deepEqual(place('{app="x"} | lo'), { kind: "stage", typed: "lo" });
+    assert.equal(place('{app="x"} |= "a { '), null);
+    assert.deepEqual(place("sum by (x) (ra"), { kind: "word", typed: "ra" });
+});
+
+test("what a query looks for is marked", () => {
+    assert.equal(needles('{a="b"}'), null);
+    assert.deepEqual("an Error (x) here, err".match(needles('{a="b"} |= "Error (x)" or `err` != "no"')!), ["Error (x)", "err"]);
+    assert.deepEqual("took 12ms or 7ms".match(needles('{a="b"} |~ `\\d+ms`')!), ["12ms", "7ms"]);
+    assert.ok(needles('{a="b"} |~ "(?i)ERR"')!.test("err"));
+});
+
+test("conditions are put where they belong", () => {
+    assert.equal(narrow('{a="b"} |= "x"', "c", 'd"', true), '{a="b", c="d\\""} |= "x"');
+    assert.equal(narrow("{}", "c", "d", true, true), '{c!="d"}');
+    assert.equal(narrow('{a="b"}', "level", "error", false), '{a="b"} | level="error"');
+    assert.ok(isLogQuery('{a="b"} | json'));
+    assert.ok(!isLogQuery('sum(rate({a="b"}[5m]))'));
+    assert.equal(selectorOf('{a="}"} | json | x="{"'), '{a="}"}');
+});
+
+test("a list knows which row is where", () => {
+    const t = tops(4, 20, new Map([[1, 100]]));
+    assert.deepEqual([...t], [0, 20, 120, 140, 160]);
+    assert.equal(rowAt(t, 0), 0);
+    assert.equal(rowAt(t, 119), 1);
+    assert.equal(rowAt(t, 120), 2);
+    assert.equal(rowAt(t, 1e9), 3);
+    assert.equal(rowAt(tops(0, 20, new Map()), 5), 0);
+});
+
+test("bars count by level, before their point", () => {
+    const b = bars([{ metric: { detected_level: "error" }, values: [[110, "2"], [120, "1"]] }, { metric: { level: "Warning" }, values: [[110, "3"]] }], { start: 100, end: 120, step: 10 });
+    assert.deepEqual([b.n, b.total, b.max], [2, 6, 5]);
+    assert.deepEqual(b.byLevel.get("error"), [2, 1]);
+    assert.deepEqual(b.byLevel.get("warn"), [3, 0]);
+    assert.equal(levelOf({}, { level: "ERR" }), "error");
+    assert.equal(levelOf({ level: "weird" }), "unknown");
+});
+
+test("control characters are seen and do nothing", () => {
+    assert.equal(visible("\u001b[31mred\u001b[0m a\u0000b\u0007"), "red a\u2400b\u2407");
+    assert.equal(visible("tab\tnew\nline"), "tab\tnew\nline");
 });

@@ -7,13 +7,13 @@ export class ApiError extends Error {
 interface Envelope<T> { status: "success" | "error"; data: T; error?: string; errorType?: string; warnings?: string[]; infos?: string[] }
 export interface Answer<T> { data: T; notes: string[]; ms: number }
 
-export async function call<T>(path: string, params: Record<string, string | string[] | undefined> = {}, signal?: AbortSignal, post = false): Promise<Answer<T>> {
+export async function call<T>(path: string, params: Record<string, string | string[] | undefined> = {}, signal?: AbortSignal, post = false, headers: Record<string, string> = {}): Promise<Answer<T>> {
     const form = new URLSearchParams();
     for (const [k, v] of Object.entries(params)) for (const one of v === undefined ? [] : Array.isArray(v) ? v : [v]) form.append(k, one);
     const t0 = performance.now(), q = form.toString();
     let res: Response;
     try {
-        res = await (post ? fetch(path, { method: "POST", body: form, signal }) : fetch(q ? `${path}?${q}` : path, { signal }));
+        res = await (post ? fetch(path, { method: "POST", body: form, signal, headers }) : fetch(q ? `${path}?${q}` : path, { signal, headers }));
     } catch (err) {
         if ((err as Error).name === "AbortError") throw err;
         throw new ApiError("Tripod does not answer. Is it still running?", "network", 0);

@@ -1,16 +1,17 @@
 /*
- * editor.tsx - the PromQL box: CodeMirror with the language's own mode, completion from our API.
+ * editor.tsx - the query box: CodeMirror with the language's own mode, completion from our API.
  *
  * It lives in a shadow root, because there CodeMirror uses constructed style sheets, which a strict content-security policy allows.
  */
 import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { bracketMatching, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
-import { Compartment, EditorState, Prec } from "@codemirror/state";
+import { EditorState, Prec } from "@codemirror/state";
 import { EditorView, keymap, placeholder } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import { PromQLExtension } from "@prometheus-io/codemirror-promql";
 import { useEffect, useRef } from "preact/hooks";
+import { complete, logqlMode } from "./logql.ts";
 
 const theme = EditorView.theme({
     "&": { fontSize: "13px", color: "var(--text)", backgroundColor: "transparent" },
@@ -37,12 +38,21 @@ const colors = syntaxHighlighting(HighlightStyle.define([
     { tag: tags.labelName, color: "var(--bad)" }, { tag: tags.invalid, color: "var(--bad)" },
 ]));
 
-export function Editor(props: { value: string; onRun: (text: string) => void; onChange?: (text: string) => void; label: string }) {
+/** range: the times (ns) whose labels are completed, of LogQL. */
+export interface Language { name: "promql" | "logql"; hint: string; range?: () => [string, string] }
+export const PROMQL: Language = { name: "promql", hint: "PromQL, e.g. rate(node_cpu_seconds_total[5m])   (Enter runs, Shift-Enter breaks the line)" };
+
+function mode(lang: Language) {
+    if (lang.name === "promql") return [autocompletion(), new PromQLExtension().setComplete({ remote: { url: "", httpMethod: "GET" } }).asExtension()];
+    return [logqlMode, autocompletion({ override: [(c) => complete(c, lang.range ?? (() => ["0", "0"]))] })];
+}
+
+export function Editor(props: { value: string; onRun: (text: string) => void; onChange?: (text: string) => void; label: string; language?: Language }) {
     const host = useRef<HTMLDivElement>(null), view = useRef<EditorView | null>(null), latest = useRef(props);
     latest.current = props;
     useEffect(() => {
         const root = host.current!.shadowRoot ?? host.current!.attachShadow({ mode: "open" });
-        const promql = new PromQLExtension().setComplete({ remote: { url: "", httpMethod: "GET" } });
+        const lang = latest.current.language ?? PROMQL;
         const run = keymap.of([{ key: "Enter", run: (v) => { latest.current.onRun(v.state.doc.toString().trim()); return true; } },
             { key: "Shift-Enter", run: (v) => { v.dispatch(v.state.replaceSelection("\n")); return true; } }]);
         const v = new EditorView({
@@ -50,11 +60,10 @@ export function Editor(props: { value: string; onRun: (text: string) => void; on
             parent: root as unknown as Element,
             state: EditorState.create({
                 doc: latest.current.value,
-                extensions: [history(), bracketMatching(), closeBrackets(), autocompletion(), EditorView.lineWrapping, promql.asExtension(), colors, theme,
-                    placeholder("PromQL, e.g. rate(node_cpu_seconds_total[5m])   (Enter runs, Shift-Enter breaks the line)"),
+                extensions: [history(), bracketMatching(), closeBrackets(), EditorView.lineWrapping, mode(lang), colors, theme,
+                    placeholder(lang.hint),
                     EditorView.contentAttributes.of({ "aria-label": latest.current.label }),
                     keymap.of([...completionKeymap, ...closeBracketsKeymap, ...historyKeymap]), Prec.low(run), keymap.of(defaultKeymap.filter((k) => k.key !== "Enter")),
-                    new Compartment().of([]),
                     EditorView.updateListener.of((u) => { if (u.docChanged) latest.current.onChange?.(u.state.doc.toString()); })],
             }),
         });

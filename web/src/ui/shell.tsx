@@ -10,6 +10,7 @@ export interface PageLink { path: string; name: string; icon: string }
 export const PAGES: PageLink[] = [
     { path: "/", name: "Overview", icon: "M2 9l6-6 6 6M4 8v6h8V8" },
     { path: "/metrics-explorer", name: "Metrics", icon: "M2 13h12M3 10l3-4 3 3 4-6" },
+    { path: "/logs", name: "Logs", icon: "M2 3h3M7 3h7M2 8h3M7 8h5M2 13h3M7 13h7" },
     { path: "/targets", name: "Targets", icon: "M8 2v2M8 12v2M2 8h2M12 8h2M8 5a3 3 0 100 6 3 3 0 000-6" },
     { path: "/status", name: "Status", icon: "M2 4h12M2 8h12M2 12h12" },
 ];
