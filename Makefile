@@ -42,7 +42,7 @@ CXXFLAGS_ = -std=c++17 -pthread $(WARN) -fno-exceptions $(OPT_$(MODE)) $(CXXFLAG
 LDFLAGS_  = -pthread $(LD_$(MODE)) $(LDFLAGS)
 LDLIBS    = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -llmdb -lsnappy -lroaring -lcrypt -lm -lstdc++
 
-ROOMS  := base base/template net store tsdb logstore query/exec query/vector query/promql query/logql query/api collector collector/push collector/logs collector/files collector/scrape \
+ROOMS  := base base/template net store tsdb logstore query/exec query/vector query/promql query/logql query/api query/api/loki collector collector/push collector/logs collector/files collector/scrape \
           collector/host web alerting/template alerting/rules
 SRC    := $(foreach r,$(ROOMS),$(wildcard $(r)/*.c))
 SRCXX  := $(foreach r,$(ROOMS),$(wildcard $(r)/*.cc))

@@ -1,15 +1,18 @@
 /* mem.c - see mem.h. Chunks double from 4 KiB to 1 MiB; a big piece gets a chunk of its own. */
 #include "base/mem.h"
 
+#include "base/chunks.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CHUNK_MIN = 4096, CHUNK_MAX = 1 << 20, ALIGN = 16, GROW_ALONE = 64 << 10 };
+enum { CHUNK_MIN = 4096, CHUNK_MAX = CHUNK_BYTES, ALIGN = 16, GROW_ALONE = 64 << 10 };
 
 struct arena_chunk {
     struct arena_chunk *next;
     size_t size; /* of the whole chunk, this header included */
+    bool kept;   /* from chunk_take */
 };
 
 static void *must(void *p, size_t n)
@@ -56,6 +59,14 @@ static size_t header_bytes(void)
     return (sizeof(struct arena_chunk) + ALIGN - 1) / ALIGN * ALIGN;
 }
 
+static void chunk_free(struct arena_chunk *c)
+{
+    if (c->kept)
+        chunk_give(c);
+    else
+        free(c);
+}
+
 void arena_init(struct arena *a, size_t bytes_max)
 {
     memset(a, 0, sizeof *a);
@@ -66,7 +77,7 @@ void arena_release(struct arena *a)
 {
     for (struct arena_chunk *c = a->chunks, *next; c; c = next) {
         next = c->next;
-        free(c);
+        chunk_free(c);
     }
     memset(a, 0, sizeof *a);
 }
@@ -80,7 +91,7 @@ void arena_reset(struct arena *a)
         return;
     while (keep->next) { /* the oldest chunk is the smallest: keep that one */
         struct arena_chunk *next = keep->next;
-        free(keep);
+        chunk_free(keep);
         keep = next;
     }
     a->chunks = keep;
@@ -92,10 +103,11 @@ void arena_reset(struct arena *a)
 
 static void add_chunk(struct arena *a, size_t size)
 {
-    struct arena_chunk *c = x_alloc(size);
+    struct arena_chunk *c = size == CHUNK_MAX ? chunk_take() : x_alloc(size);
 
     c->next = a->chunks;
     c->size = size;
+    c->kept = size == CHUNK_MAX;
     a->chunks = c;
     a->bytes += size;
     a->at = (char *)c + header_bytes();
@@ -147,6 +159,19 @@ static bool is_alone(const struct arena *a, const void *p)
     return a->chunks && (const char *)p == (const char *)a->chunks + header_bytes();
 }
 
+static struct arena_chunk *chunk_resize(struct arena_chunk *c, size_t used, size_t size)
+{
+    struct arena_chunk *fresh;
+
+    if (!c->kept)
+        return x_realloc(c, size);
+    fresh = x_alloc(size);
+    memcpy(fresh, c, header_bytes() + used);
+    fresh->kept = false;
+    chunk_give(c);
+    return fresh;
+}
+
 void *arena_grow(struct arena *a, void *p, size_t used, size_t n)
 {
     size_t size = (n + ALIGN - 1) / ALIGN * ALIGN + header_bytes();
@@ -163,7 +188,7 @@ void *arena_grow(struct arena *a, void *p, size_t used, size_t n)
         fresh = arena_alloc(a, n);
         return used ? memcpy(fresh, p, used) : fresh;
     }
-    c = x_realloc(a->chunks, size);
+    c = chunk_resize(a->chunks, used, size);
     a->bytes += size - c->size;
     c->size = size;
     a->chunks = c;

@@ -32,6 +32,7 @@ static int backup_closed(const char *data, const char *to, struct err *e)
     struct options o;
     struct store *s = NULL;
     struct tsdb *db = NULL;
+    struct logstore *logs = NULL;
     int code;
 
     options_default(&o);
@@ -43,6 +44,8 @@ static int backup_closed(const char *data, const char *to, struct err *e)
     if (code == 0)
         code = tsdb_new(s, &o.tsdb, &db, e);
     if (code == 0)
+        code = logstore_new(s, &o.logs, &logs, e);
+    if (code == 0)
         code = store_recover(s, e);
     if (code == 0)
         code = store_start(s, e);
@@ -50,6 +53,7 @@ static int backup_closed(const char *data, const char *to, struct err *e)
         code = store_backup(s, to, true, e);
     store_close(s);
     tsdb_free(db);
+    logstore_free(logs);
     return code;
 }
 

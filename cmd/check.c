@@ -26,7 +26,7 @@ int cmd_check(int argc, char **argv)
             bad++;
             continue;
         }
-        printf("%s: fine, %u scrape configurations\n", argv[i], c->scrape->n);
+        printf("%s: fine, %u scrape configurations, %u of log files\n", argv[i], c->scrape->n, files_config_jobs(c->files));
         config_free(c);
     }
     return bad ? EXIT_FAILED : EXIT_FINE;

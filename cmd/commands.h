@@ -10,6 +10,8 @@ int cmd_backup(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_fsck(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
+int cmd_tail(int argc, char **argv);
+int cmd_import(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 
 /* Exit statuses, as people expect: 0 fine, 1 it failed or found something, 2 the command line was wrong. */

@@ -6,7 +6,10 @@
  *   storage:  retention (or its raw, 5m and 1h), downsample, disk_max, disk_reserve, out_of_order   (also Prometheus' storage.tsdb.{retention,out_of_order_time_window})
  *   query:    timeout, max_samples, max_bytes, max_concurrency, lookback_delta
  *   collect:  host, containers, self (booleans), interval       what this process collects by itself
+ *   logs:     scrape_configs, promtail_file, ...                log files to follow (collector/files/config.c)
+ *   syslog, limits_config    listeners for syslog, and how log records become streams (collector/logs/config.c, rules.c)
  */
+#include "cmd/follow.h"
 #include "cmd/options.h"
 
 #include <stdlib.h>
@@ -103,19 +106,22 @@ static int read_root(struct options *o, bool first_time, struct config *k, struc
         return e->code;
     if ((c = conf_get(root, "collect")) && (conf_want(c, CONF_MAP, "collect", e) < 0 || read_collect(k, c, e) < 0))
         return e->code;
-    if (read_others(k, root, e) < 0)
+    if (logs_config_read(root, &k->logs, e) < 0 ||
+        files_config_read(root, dir, str_of(o->config_logs), follow_selectors(), &k->files, e) < 0 || read_others(k, root, e) < 0)
         return e->code;
     return conf_finish(root, "the configuration", e);
 }
 
-/* An empty map: what `tripod serve` without a file runs by. */
-static int no_file(struct config *k, struct err *e)
+/* An empty map: what `tripod serve` without a file runs by. promtail_file: of the log files to follow, or empty. */
+static int no_file(struct config *k, struct str promtail_file, struct err *e)
 {
     struct conf *root;
 
     if (conf_parse(&k->arena, STR("built-in"), STR("{}"), &root, e) < 0)
         return e->code;
     k->host = k->containers = k->self = true;
+    if (logs_config_read(root, &k->logs, e) < 0 || files_config_read(root, STR("."), promtail_file, follow_selectors(), &k->files, e) < 0)
+        return e->code;
     return scrape_configs_read(root, STR("."), &k->scrape, e);
 }
 
@@ -133,7 +139,7 @@ int config_load(struct options *o, bool first_time, struct config **out, struct 
 
     k->host_interval_ms = k->self_interval_ms = 15000;
     if (!o->config_path) {
-        if (no_file(k, e) < 0)
+        if (no_file(k, str_of(o->config_logs), e) < 0)
             goto fail;
     } else {
         if (conf_load(&k->arena, o->config_path, &root, e) < 0)
@@ -142,7 +148,8 @@ int config_load(struct options *o, bool first_time, struct config **out, struct 
             if (conf_parse(&k->arena, str_of(o->config_path), STR("{}"), &root, e) < 0)
                 goto fail;
         }
-        if (read_root(o, first_time, k, root, folder_of(o->config_path), e) < 0)
+        if (files_config_is_promtail(root) ? no_file(k, str_of(o->config_path), e) < 0
+                                           : read_root(o, first_time, k, root, folder_of(o->config_path), e) < 0)
             goto fail;
     }
     *out = k;
@@ -157,6 +164,8 @@ void config_free(struct config *c)
     if (!c)
         return;
     scrape_configs_unref(c->scrape);
+    files_config_unref(c->files);
+    logs_config_free(c->logs);
     arena_release(&c->arena);
     free(c);
 }

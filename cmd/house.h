@@ -3,6 +3,7 @@
 #define CMD_HOUSE_H
 
 #include "cmd/options.h"
+#include "query/api/loki/loki.h"
 #include "query/query.h"
 
 #include <pthread.h>
@@ -15,13 +16,17 @@ struct house {
     char **argv;
     struct store *store;
     struct tsdb *db;
+    struct logstore *logs;
     struct query_engine *engine;
     struct http_server *server;
     struct http_client *client;
     struct scraper *scraper;
+    struct files *files;
     struct host *host, *containers; /* two: each serves one caller at a time, and they are scraped at once */
     struct api_ctx api;
     struct push_ctx push;
+    struct loki_ctx loki;
+    struct logs *log_push; /* what arrives as log records */
     char instance[320]; /* of our own targets: "HOST:PORT" */
     uint16_t port;
     int64_t start_ms;   /* wall */
@@ -36,6 +41,10 @@ struct house {
     _Atomic bool ready;
 };
 
+/* Loki's API; after set-up of h->api. */
+void house_loki_routes(struct house *h);
+/* Also listens where the programs that are replaced did. */
+void house_listen_compat(struct house *h);
 /* Our own metrics, text 0.0.4. Any thread. */
 void house_metrics(struct house *h, struct buf *out);
 /* Reads the configuration file again and applies it; the old one stays when it is wrong. Any thread. */

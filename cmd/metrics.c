@@ -116,6 +116,68 @@ static void tsdb_metrics(struct house *h, struct buf *out)
     COUNTER("prometheus_tsdb_head_samples_appended_total", "The same as tripod_samples_total{verdict=\"stored\"}.", s.samples[TSDB_OK]);
 }
 
+/* By the logstore, and by the doors before it: a reason that both know is one number. */
+static void logs_refused(struct house *h, struct buf *out, const struct logstore_stats *s)
+{
+    struct logs_stats doors;
+    bool shown[LOGS_REASONS] = {false};
+
+    logs_stats(h->log_push, &doors);
+    head(out, "tripod_logs_refused_total", "counter", "Records that were refused, by reason.");
+    for (int i = LOG_SAME + 1; i < LOG_VERDICTS; i++) {
+        const char *reason = log_verdict_reason((enum log_verdict)i);
+        double n = (double)s->refused[i];
+
+        for (int r = 0; r < LOGS_REASONS; r++)
+            if (!shown[r] && strcmp(reason, logs_reason_name((enum logs_reason)r)) == 0) {
+                n += (double)doors.refused[r];
+                shown[r] = true;
+            }
+        labelled(out, "tripod_logs_refused_total", "reason", reason, n);
+    }
+    for (int r = 0; r < LOGS_REASONS; r++)
+        if (!shown[r])
+            labelled(out, "tripod_logs_refused_total", "reason", logs_reason_name((enum logs_reason)r), (double)doors.refused[r]);
+}
+
+static void log_push_metrics(struct house *h, struct buf *out)
+{
+    struct logs_stats s;
+
+    logs_stats(h->log_push, &s);
+    head(out, "tripod_logs_push_requests_total", "counter", "Requests with log records (syslog: batches), by protocol.");
+    for (int i = 0; i < LOGS_SOURCES; i++)
+        labelled(out, "tripod_logs_push_requests_total", "protocol", logs_source_name((enum logs_source)i), (double)s.requests[i]);
+    head(out, "tripod_logs_push_refused_requests_total", "counter", "Those answered with an error, by protocol.");
+    for (int i = 0; i < LOGS_SOURCES; i++)
+        labelled(out, "tripod_logs_push_refused_requests_total", "protocol", logs_source_name((enum logs_source)i), (double)s.refused_requests[i]);
+    head(out, "tripod_logs_push_records_total", "counter", "Records in them that are on disk, by protocol.");
+    for (int i = 0; i < LOGS_SOURCES; i++)
+        labelled(out, "tripod_logs_push_records_total", "protocol", logs_source_name((enum logs_source)i), (double)s.rows[i]);
+    COUNTER("tripod_logs_push_wire_bytes_total", "Bodies as sent.", s.bytes_wire);
+    COUNTER("tripod_logs_push_decoded_bytes_total", "Bodies decompressed.", s.bytes_raw);
+    COUNTER("tripod_logs_syslog_lost_total", "Syslog messages that were taken and could not be stored.", s.syslog_lost);
+}
+
+static void logs_metrics(struct house *h, struct buf *out)
+{
+    struct logstore_stats s;
+
+    logstore_stats(h->logs, &s);
+    COUNTER("tripod_logs_records_total", "Log records stored.", s.rows);
+    COUNTER("tripod_logs_bytes_total", "Their bytes: lines and structured metadata.", s.bytes);
+    COUNTER("tripod_logs_same_total", "Records that were there already.", s.same);
+    logs_refused(h, out, &s);
+    GAUGE("tripod_logs_streams", "Active streams.", s.streams);
+    COUNTER("tripod_logs_streams_created_total", "Streams that became active.", s.streams_created);
+    GAUGE("tripod_logs_head_bytes", "Memory of unflushed records.", s.head_bytes);
+    GAUGE("tripod_logs_head_records", "Records that are not flushed yet.", s.head_rows);
+    COUNTER("tripod_logs_blocks_total", "Blocks that flushes wrote.", s.blocks);
+    GAUGE("tripod_logs_tails", "Who follows new records.", s.tails);
+    COUNTER("tripod_logs_tail_dropped_total", "Records that did not reach a tail because its queue was full.", s.tail_dropped);
+    GAUGE("tripod_logs_deletes", "Deletions in force.", s.deletes);
+}
+
 static void http_metrics(struct house *h, struct buf *out)
 {
     static const char *const classes[] = {"other", "1xx", "2xx", "3xx", "4xx", "5xx"};
@@ -175,8 +237,11 @@ void house_metrics(struct house *h, struct buf *out)
     process_metrics(h, out);
     store_metrics(h, out);
     tsdb_metrics(h, out);
+    logs_metrics(h, out);
+    log_push_metrics(h, out);
     http_metrics(h, out);
     rest_metrics(h, out);
+    files_metrics(h->files, out);
     pthread_mutex_lock(&h->config_mu);
     GAUGE("tripod_config_last_reload_successful", "1 when the configuration file was good when last read.", h->config_ok);
     GAUGE("tripod_config_last_reload_success_timestamp_seconds", "When it last was.", (double)h->config_loaded_ms / 1000);

@@ -25,6 +25,7 @@ struct flag {
 
 static const struct flag flags[] = {
     {"config", "config.file", K_STRING, AT(config_path), 0, "configuration file, a superset of prometheus.yml; none: collect this host"},
+    {"config-logs", NULL, K_STRING, AT(config_logs), 0, "a promtail.yml: log files to follow, beside those of the key logs of the configuration"},
     {"data", "storage.tsdb.path", K_STRING, AT(data_dir), 0, "data directory"},
     {"listen", "web.listen-address", K_STRING, AT(listen), 0, "address of the API and the pages; port 0 takes a free one"},
     {"compat-ports", NULL, K_BOOL, AT(compat_ports), 0, "also listen on the ports of the programs replaced; what lives there is not served yet"},
@@ -44,6 +45,15 @@ static const struct flag flags[] = {
     {"out-of-order", "storage.tsdb.out-of-order-time-window", K_DURATION, AT(store.out_of_order_ms), 0, "accept samples this late; 0: as the retention"},
     {"series.max", NULL, K_U64, AT(tsdb.series_max), 0, "active series; new ones beyond are refused. 0: no limit"},
     {"series.max-bytes", NULL, K_SIZE, AT(tsdb.head_bytes_max), 0, "memory of series and unflushed samples; new series beyond are refused. 0: no limit"},
+    {"logs.max-streams", NULL, K_U32, AT(logs.streams_max), 0, "active log streams; new ones beyond are refused. 0: no limit"},
+    {"logs.max-line", NULL, K_U32, AT(logs.line_bytes_max), 0, "bytes of a log line; longer ones are refused"},
+    {"logs.truncate", NULL, K_BOOL, AT(logs.line_truncate), 0, "cut log lines that are too long instead"},
+    {"logs.max-age", NULL, K_DURATION, AT(logs_max_age_ms), 0, "log records older than this are refused; 0: as the retention"},
+    {"logs.rate", NULL, K_SIZE, AT(log_push.rate_bytes), 0, "bytes of log records a second from all senders over HTTP; more get 429. 0: no limit"},
+    {"logs.rate-burst", NULL, K_SIZE, AT(log_push.rate_burst_bytes), 0, "so many at once"},
+    {"logs.stream-rate", NULL, K_SIZE, AT(log_push.stream_rate_bytes), 0, "bytes of log records a second of one stream. 0: no limit"},
+    {"logs.stream-rate-burst", NULL, K_SIZE, AT(log_push.stream_rate_burst_bytes), 0, "so many at once"},
+    {"logs.head-max", NULL, K_SIZE, AT(logs.head_bytes_max), 0, "memory of unflushed log records; beyond it senders are told to wait. 0: no limit"},
     {"query.timeout", NULL, K_DURATION, AT(query.limits.timeout_ms), 0, "longest a query may run"},
     {"query.max-samples", NULL, K_U64, AT(query.limits.samples_max), 0, "samples a query may hold at once"},
     {"query.max-bytes", NULL, K_SIZE, AT(query.limits.bytes_max), 0, "memory a query may take"},
@@ -84,6 +94,9 @@ void options_default(struct options *o)
     store_opts_default(&o->store);
     o->store.out_of_order_ms = 0;
     tsdb_opts_default(&o->tsdb);
+    logstore_opts_default(&o->logs);
+    logs_opts_default(&o->log_push);
+    o->logs_max_age_ms = o->logs.past_ns_max / 1000000;
     query_engine_opts_default(&o->query);
     http_limits_default(&o->http);
 }
@@ -197,6 +210,7 @@ void options_finish(struct options *o)
 
     if (o->store.out_of_order_ms == 0)
         o->store.out_of_order_ms = o->store.retention_ms;
+    o->logs.past_ns_max = MIN(o->logs_max_age_ms, INT64_MAX / 1000000) * 1000000;
     /* Whole files are forgotten: with fewer than four in the budget a flush would often free nothing. */
     o->store.journal_file_bytes = MIN(o->store.journal_file_bytes, MAX(o->store.journal_budget_bytes / 4, (uint64_t)1 << 20));
     if (!o->admin_api_set)

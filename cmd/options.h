@@ -6,6 +6,7 @@
 
 #include "base/base.h"
 #include "collector/collector.h"
+#include "logstore/logstore.h"
 #include "net/net.h"
 #include "query/exec/exec.h"
 #include "store/store.h"
@@ -16,6 +17,7 @@
 struct options {
     /* Command line. */
     const char *config_path; /* NULL: none, collect this host and ourselves */
+    const char *config_logs; /* a promtail.yml, or NULL */
     const char *data_dir;
     const char *listen;      /* "127.0.0.1:9090" */
     bool compat_ports;
@@ -28,6 +30,9 @@ struct options {
 
     struct store_opts store;
     struct tsdb_opts tsdb;
+    struct logstore_opts logs;
+    int64_t logs_max_age_ms; /* logs.past_ns_max */
+    struct logs_opts log_push;
     struct query_engine_opts query;
     struct http_limits http;
 };
@@ -37,6 +42,8 @@ struct config {
     struct arena arena;
     struct str text;                /* as read, for /api/v1/status/config when nothing better is known */
     struct scrape_configs *scrape;
+    struct files_config *files;     /* log files to follow */
+    struct logs_config *logs;       /* until it is in force */
     bool host, containers, self;    /* collect this host, its containers, our own metrics */
     int64_t host_interval_ms, self_interval_ms;
     uint32_t rule_files;            /* how many patterns the file names */

@@ -4,7 +4,7 @@
  *   sum by (job)                               3 series    1.24 ms   128 KiB
  *   └ rate                                     6 series   127 µs, in the chain above
  *     └ range 1m
- *       └ http_requests_total                  6 series   105 µs   36 samples   2 of 14 blocks
+ *       └ http_requests_total                  6 series   105 µs   36 samples   2 of 14 blocks   raw
  */
 #include "cmd/query_explain.h"
 
@@ -45,6 +45,7 @@ static void print_costs(const cJSON *n)
 {
     double series = number(n, "series"), samples = number(n, "samples"), bytes = number(n, "bytes");
     double read = number(n, "blocksRead"), all = read + number(n, "blocksSkipped");
+    const char *resolution = cJSON_GetStringValue(cJSON_GetObjectItem(n, "resolution"));
 
     if (series < 0)
         return;
@@ -56,6 +57,8 @@ static void print_costs(const cJSON *n)
         printf("  %.0f samples", samples);
     if (all > 0)
         printf("  %.0f of %.0f blocks", read, all);
+    if (resolution)
+        printf("  %s", resolution);
     if (cJSON_IsTrue(cJSON_GetObjectItem(n, "fused")))
         printf("  fused");
     if (cJSON_IsTrue(cJSON_GetObjectItem(n, "once")))

@@ -5,7 +5,9 @@
  * (2) Stopping flushes nothing: the journal has it all, so a stop is as quick as a kill.
  */
 #include "cmd/commands.h"
+#include "cmd/follow.h"
 #include "cmd/house.h"
+#include "query/logql/logql.h"
 #include "web/web.h"
 
 #include <assert.h>
@@ -132,6 +134,10 @@ static void set_up_api(struct house *h)
     h->push = (struct push_ctx){.store = h->store, .db = h->db, .remote_write = h->opts.remote_write};
     api_prometheus_routes(h->server, &h->api);
     push_routes(h->server, &h->push);
+    house_loki_routes(h);
+    follow_routes(h->server, h->files);
+    h->log_push = logs_new(h->logs, &h->opts.log_push);
+    logs_routes(h->server, h->log_push);
     web_routes(h->server);
 }
 
@@ -168,13 +174,26 @@ static void add_builtins(struct house *h, const struct config *c)
         scraper_add_builtin(h->scraper, &self);
 }
 
+/* Syslog listeners and what becomes of records; the configuration gives its part away. */
+static int apply_logs(struct house *h, struct config *c, struct err *e)
+{
+    if (logs_apply(h->log_push, h->server, c->logs, e) < 0)
+        return e->code;
+    c->logs = NULL;
+    return 0;
+}
+
 int house_reload(struct house *h, struct err *e)
 {
     struct config *fresh, *old;
     int code = config_load(&h->opts, false, &fresh, e);
 
     if (code == 0)
+        code = apply_logs(h, fresh, e);
+    if (code == 0)
         code = scraper_apply(h->scraper, fresh->scrape, e);
+    if (code == 0)
+        code = files_apply(h->files, fresh->files, e);
     pthread_mutex_lock(&h->config_mu);
     h->config_ok = code == 0;
     if (code == 0) {
@@ -223,6 +242,15 @@ static int check_binding(const struct options *o, struct err *e)
     return err_set(e, ERR_DENIED, "--listen %s is reachable from other hosts and there is no login: say --insecure if that is meant", o->listen);
 }
 
+/* Before recovery: what is deleted must stay so. */
+static void teach_logs(struct house *h)
+{
+    struct log_delete_filter deletes = logql_delete_filter();
+
+    logstore_delete_filter(h->logs, &deletes);
+    logql_register_foreign(h->logs);
+}
+
 static int open_rooms(struct house *h, struct err *e)
 {
     struct rlimit fds;
@@ -233,11 +261,16 @@ static int open_rooms(struct house *h, struct err *e)
     }
     mallopt(M_MMAP_THRESHOLD, BIG_BYTES); /* else it rises with use, and bodies and answers stay with us */
     if (check_binding(&h->opts, e) < 0 || store_open(&h->opts.store, &h->store, e) < 0 || tsdb_new(h->store, &h->opts.tsdb, &h->db, e) < 0 ||
-        store_recover(h->store, e) < 0 || store_start(h->store, e) < 0)
+        logstore_new(h->store, &h->opts.logs, &h->logs, e) < 0)
+        return e->code;
+    teach_logs(h);
+    if (store_recover(h->store, e) < 0 || store_start(h->store, e) < 0)
         return e->code;
     h->engine = query_engine_new(&h->opts.query);
     h->client = http_client_new();
     h->scraper = scraper_new(h->db, h->client);
+    h->files = files_new(&(struct files_opts){
+        .store = follow_store(h->logs), .client = h->client, .line_bytes_max = h->opts.logs.line_bytes_max, .levels = true});
     h->host = host_new(NULL);
     h->containers = host_new(NULL);
     return 0;
@@ -258,11 +291,12 @@ static int listen_and_scrape(struct house *h, struct err *e)
     set_up_api(h);
     if (http_listen(h->server, h->opts.listen, &h->port, e) < 0)
         return e->code;
+    house_listen_compat(h);
     if (gethostname(name, sizeof name - 1) != 0)
         log_warn("serve", "no host name: our own series say localhost");
     snprintf(h->instance, sizeof h->instance, "%s:%u", name, h->port);
     add_builtins(h, h->config);
-    if (scraper_apply(h->scraper, h->config->scrape, e) < 0)
+    if (apply_logs(h, h->config, e) < 0 || scraper_apply(h->scraper, h->config->scrape, e) < 0 || files_apply(h->files, h->config->files, e) < 0)
         return e->code;
     return http_server_start(h->server, e);
 }
@@ -302,15 +336,24 @@ static void close_rooms(struct house *h)
         api_notices_set(h->api.notices, API_STOPPING, true);
         api_notices_close(h->api.notices);
     }
+    loki_tails_stop(h->loki.tails);
     scraper_free(h->scraper);
+    files_stop(h->files);
     if (h->server)
         http_server_drain(h->server, DRAIN_MS);
     query_engine_free(h->engine);
     http_client_free(h->client);
+    if (h->log_push)
+        logs_stop(h->log_push);
     store_close(h->store);
+    files_free(h->files);
     http_server_free(h->server); /* after the store: late acknowledgements still find it */
     api_notices_free(h->api.notices);
+    loki_tails_free(h->loki.tails);
+    if (h->log_push)
+        logs_free(h->log_push);
     tsdb_free(h->db);
+    logstore_free(h->logs);
     host_free(h->host);
     host_free(h->containers);
     config_free(h->config);

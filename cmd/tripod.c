@@ -14,12 +14,14 @@ struct command {
 static const struct command commands[] = {
     {"serve", cmd_serve, "run the appliance"},
     {"query", cmd_query, "ask a running one: table, graph, JSON or CSV"},
+    {"tail", cmd_tail, "logs as they come in"},
     {"status", cmd_status, "how a running one is doing"},
     {"check", cmd_check, "check configuration files"},
     {"backup", cmd_backup, "copy a data directory consistently, running or not"},
     {"restore", cmd_restore, "make a data directory from a backup"},
     {"fsck", cmd_fsck, "verify every file of a data directory"},
     {"dump", cmd_dump, "print what a journal, partition or state file holds"},
+    {"import", cmd_import, "send log files with history to a running one"},
     {"bench", cmd_bench, "measure ingest and queries on this machine"},
 };
 

@@ -1,6 +1,6 @@
 /* fuzz_rules.c - any bytes are a rule file, or are refused with words; and so are any bytes as a template. */
 #include "alerting/rules/rule_file.h"
-#include "alerting/template/template.h"
+#include "alerting/template/scope.h"
 
 #include <stdlib.h>
 

@@ -37,7 +37,7 @@ void logstore_free(struct logstore *ls);
 struct log_in_row {
     int64_t t_ns;
     struct str line;
-    uint32_t meta_first, meta_n; /* in the batch's meta; any order, empty values count as absent, of two names the first */
+    uint32_t meta_first, meta_n; /* in the batch's meta; any order, of two names the first; an empty value is there */
 };
 
 struct log_in {
@@ -114,7 +114,8 @@ enum log_parser { LOG_PARSER_NONE, LOG_PARSER_JSON, LOG_PARSER_LOGFMT };
 
 /*
  * What rows must have to matter, all hints together: the store may leave out rows that fail one, and need not: who asked
- * looks at each row again. A FIELD hint does not hold for rows whose stream or metadata has a label of that name.
+ * looks at each row again. A FIELD hint does not hold for rows whose stream or metadata has a label of that name, a META hint for
+ * rows whose stream has one.
  */
 enum log_hint_kind {
     LOG_HINT_LINE,  /* the line contains one of the values, byte for byte */
@@ -166,6 +167,7 @@ struct log_row {
 struct log_rows {
     struct log_row *v;
     uint32_t n;
+    uint64_t order; /* of two portions, rows of equal stream and time in the one with the smaller number came earlier */
 };
 
 struct log_select;

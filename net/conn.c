@@ -109,6 +109,7 @@ static void conn_free(struct conn *c)
         atomic_fetch_sub(&c->loop->server->inflight_bytes, c->charged);
     loop_arena_give(c->loop, &c->arena);
     stream_free(c->stream);
+    websocket_free(c->ws);
     buf_release(&c->in);
     buf_release(&c->chunks);
     buf_release(&c->extra);
@@ -164,6 +165,8 @@ void conn_finish_request(struct conn *c)
         atomic_fetch_sub(&c->loop->server->inflight_bytes, c->charged);
     stream_free(c->stream);
     c->stream = NULL;
+    websocket_free(c->ws);
+    c->ws = NULL;
     buf_release(&c->chunks);
     keep_small(&c->extra);
     keep_small(&c->out);
@@ -286,8 +289,11 @@ static int step_body(struct conn *c)
 
 static int step_answer(struct conn *c)
 {
-    int rc = answer_flush(c);
+    int rc;
 
+    if (c->ws && !c->ended)
+        websocket_input(c);
+    rc = answer_flush(c);
     if (rc < 0) {
         conn_gone(c);
         return 0;
@@ -348,6 +354,8 @@ void conn_expired(struct conn *c)
     } else if (c->state == CONN_BODY) {
         count(&st->cut_slow, 1);
         answer_refuse(c, 408, "the request's body did not arrive within %lld ms", (long long)m->body_ms);
+        conn_run(c);
+    } else if (c->state == CONN_ANSWER && c->ws && !c->ended && !c->writing && websocket_idle(c)) {
         conn_run(c);
     } else {
         if (c->state == CONN_ANSWER) {

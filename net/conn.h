@@ -5,6 +5,7 @@
  *   listen.c  addresses, accepting            request.c  a request: head, body, route
  *   loop.c    messages, sweep, warm memory    reply.c    whole answers, sending
  *   timer.c   timers on the loops             stream.c   answers piece by piece
+ *   frame.c   frames of WebSockets            websocket.c  connections that became WebSockets
  *
  * A connection belongs to one loop. Two things cross threads, and only they have a lock: the list of what a loop is
  * asked to do (loop.mu) and an answer in the making by another thread (conn.mu). Order: conn.mu before loop.mu.
@@ -24,6 +25,7 @@
 
 struct conn;
 struct stream;
+struct websocket;
 
 enum { WARM_MAX = 16, PEER_MAX = INET6_ADDRSTRLEN + 8 };
 
@@ -125,6 +127,7 @@ struct conn {
     /* Under mu: an answer made piece by piece. */
     pthread_mutex_t mu;
     struct stream *stream;
+    struct websocket *ws; /* the connection became one; the loop looks in CONN_ANSWER only */
 
     /* Any thread. */
     _Atomic bool canceled, cut;
@@ -186,6 +189,10 @@ void loop_arena_take(struct loop *l, struct arena *out);
 void loop_arena_give(struct loop *l, struct arena *a);
 
 /* --- listen.c --- */
+/* A socket of the type at "HOST:PORT"; one of SOCK_STREAM listens. ERR_EXISTS: taken. */
+int socket_bind(const char *address, int type, int *out, struct err *e);
+uint16_t socket_port(int fd);
+void socket_print_peer(const struct sockaddr_storage *sa, char out[PEER_MAX]);
 void listener_accept_on(struct listener *ln);
 void listener_close(struct listener *ln);
 
@@ -238,5 +245,14 @@ void answer_hand_over(struct conn *c, unsigned kicks);
 
 /* --- stream.c --- */
 void stream_free(struct stream *st);
+
+/* --- websocket.c --- on the loop, in CONN_ANSWER, where c->ws is set --- */
+/* Acts on what has come in. */
+void websocket_input(struct conn *c);
+/* All is sent: when to look after the client. */
+int64_t websocket_deadline_ms(const struct conn *c);
+/* That time has come: false when the client has to be cut. */
+bool websocket_idle(struct conn *c);
+void websocket_free(struct websocket *w);
 
 #endif

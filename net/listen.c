@@ -119,14 +119,15 @@ static int split_address(const char *address, char host[256], char port[8], stru
 
 static int open_listener(const struct addrinfo *ai, bool any)
 {
-    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1, zero = 0, saved;
+    int fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1, zero = 0, saved;
 
     if (fd < 0)
         return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (ai->ai_socktype == SOCK_STREAM) /* of datagrams it would let two take one port */
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (ai->ai_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, any ? &zero : &one, sizeof one);
-    if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
+    if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && (ai->ai_socktype != SOCK_STREAM || listen(fd, BACKLOG) == 0))
         return fd;
     saved = errno;
     close(fd);
@@ -134,7 +135,7 @@ static int open_listener(const struct addrinfo *ai, bool any)
     return -1;
 }
 
-static uint16_t port_of(int fd)
+uint16_t socket_port(int fd)
 {
     union {
         struct sockaddr sa;
@@ -148,10 +149,10 @@ static uint16_t port_of(int fd)
     return ntohs(a.sa.sa_family == AF_INET6 ? a.in6.sin6_port : a.in.sin_port);
 }
 
-static int bind_address(const char *address, int *out, struct err *e)
+int socket_bind(const char *address, int type, int *out, struct err *e)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                             .ai_socktype = SOCK_STREAM,
+                             .ai_socktype = type,
                              .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
                     *list;
     char host[256], port[8], holder[128];
@@ -172,7 +173,9 @@ static int bind_address(const char *address, int *out, struct err *e)
         }
     freeaddrinfo(list);
     if (fd < 0 && saved == EADDRINUSE) {
-        name_holder((unsigned)atoi(port), holder, sizeof holder);
+        holder[0] = '\0';
+        if (type == SOCK_STREAM)
+            name_holder((unsigned)atoi(port), holder, sizeof holder);
         return err_set(e, ERR_EXISTS, "%s is taken%s", address, holder);
     }
     if (fd < 0)
@@ -218,7 +221,7 @@ static struct loop *least_busy(struct http_server *s)
     return best;
 }
 
-static void print_peer(const struct sockaddr_storage *sa, char out[PEER_MAX])
+void socket_print_peer(const struct sockaddr_storage *sa, char out[PEER_MAX])
 {
     char ip[INET6_ADDRSTRLEN] = "?";
 
@@ -263,7 +266,7 @@ static void hand_to_loop(struct listener *ln, int fd, const struct sockaddr_stor
     }
     n = x_alloc(sizeof *n);
     *n = (struct newcomer){.loop = least_busy(s), .ln = ln, .fd = fd};
-    print_peer(sa, n->peer);
+    socket_print_peer(sa, n->peer);
     atomic_fetch_add(&s->conns_open, 1);
     atomic_fetch_add(&n->loop->nconns, 1);
     loop_call(n->loop, adopt_newcomer, n, false);
@@ -318,7 +321,7 @@ int http_listen(struct http_server *s, const char *address, uint16_t *port, stru
     int fd;
 
     assert(!s->started);
-    if (bind_address(address, &fd, e) < 0)
+    if (socket_bind(address, SOCK_STREAM, &fd, e) < 0)
         return e ? e->code : ERR_IO;
     ln = x_zalloc(sizeof *ln);
     ln->fd = fd;
@@ -327,6 +330,6 @@ int http_listen(struct http_server *s, const char *address, uint16_t *port, stru
     s->listeners = x_realloc(s->listeners, sizeof *s->listeners * (s->nlisteners + 1));
     s->listeners[s->nlisteners++] = ln;
     if (port)
-        *port = port_of(fd);
+        *port = socket_port(fd);
     return 0;
 }

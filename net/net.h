@@ -3,7 +3,7 @@
  *
  *   server.h   listeners, routes, requests, replies     client.h   requests to others
  *   codec.h    gzip, zstd, snappy with bounded output   form.h     URLs, query strings, forms
- *   wire.h     protobuf fields
+ *   wire.h     protobuf fields                    listener.h raw TCP and UDP
  */
 #ifndef NET_NET_H
 #define NET_NET_H
@@ -11,6 +11,7 @@
 #include "net/client.h"
 #include "net/codec.h"
 #include "net/form.h"
+#include "net/listener.h"
 #include "net/server.h"
 
 #endif

@@ -56,6 +56,7 @@ static const char *reason_of(int status)
                    {415, "Unsupported Media Type"},
                    {417, "Expectation Failed"},
                    {422, "Unprocessable Content"},
+                   {426, "Upgrade Required"},
                    {429, "Too Many Requests"},
                    {431, "Request Header Fields Too Large"},
                    {499, "Client Closed Request"},
@@ -343,7 +344,7 @@ int answer_flush(struct conn *c)
             return -1;
         if (w == 0 || sent > FLUSH_MAX) { /* full, or others' turn */
             c->taken += sent + (size_t)w;
-            if (c->deadline_ms == INT64_MAX || c->taken >= TAKEN_MIN) {
+            if (!c->writing || c->taken >= (c->ws ? 1 : TAKEN_MIN)) {
                 c->taken = 0;
                 c->deadline_ms = clock_mono_ms() + c->loop->server->limits.write_ms;
             }
@@ -357,7 +358,7 @@ int answer_flush(struct conn *c)
         note_sent(c, (size_t)w);
     }
     conn_want_write(c, false);
-    c->deadline_ms = INT64_MAX;
+    c->deadline_ms = c->ws ? websocket_deadline_ms(c) : INT64_MAX;
     return c->ended ? 1 : 0;
 }
 

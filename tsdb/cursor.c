@@ -50,6 +50,8 @@ struct tsdb_cursor {
     uint32_t h_cap;
     struct arena arena; /* of one series */
     uint64_t unchecked; /* samples since the last check */
+    bool past_head;     /* the head is known to have nothing of the series at hand */
+    bool looks_back;    /* chunks of the head are read: all samples are wanted, or those before the newest */
     int64_t one_t, one_st;
     double one_v;
     const struct histogram *one_h;
@@ -61,6 +63,7 @@ int tsdb_cursor_open(struct tsdb_select *s, uint32_t part, struct tsdb_cursor **
 
     assert(part < s->nparts);
     c->s = s;
+    c->looks_back = s->want == TSDB_SAMPLES;
     c->i = (uint32_t)((uint64_t)s->n * part / s->nparts);
     c->end = (uint32_t)((uint64_t)s->n * (part + 1) / s->nparts);
     c->next_id = atomic_fetch_add(&s->cursors, 1) << 40;
@@ -130,6 +133,8 @@ static int gather_days(struct tsdb_cursor *c, uint32_t i, int64_t mint, int64_t 
     struct tsdb_select *s = c->s;
     int32_t first = day_of_ms(mint), last = day_of_ms(maxt);
 
+    if (s->sids_late)
+        select_find_sids(s, i);
     for (uint32_t d = 0; d < s->ndays; d++) {
         const struct day_piece *p;
         uint32_t sid = s->sids[(size_t)i * s->ndays + d], n;
@@ -161,7 +166,7 @@ static int gather(struct tsdb_cursor *c, uint32_t i, int64_t mint, int64_t maxt,
     rc = gather_days(c, i, mint, maxt, e);
     if (rc < 0)
         return rc;
-    if (s->heads[i] && head_read(&c->head, s->heads[i], s->dropped, UINT32_MAX, mint, maxt, &h))
+    if (s->heads[i] && !c->past_head && head_read(&c->head, s->heads[i], s->dropped, UINT32_MAX, mint, maxt, &h))
         add_piece(c, (struct piece){h.t, h.v, h.st, h.h, h.n, {h.column ? (uint64_t)h.column << 32 | h.start : 0, 0}});
     return 0;
 }
@@ -469,6 +474,22 @@ static int read_samples(struct tsdb_cursor *c, uint32_t i, struct tsdb_samples *
     return cursor_samples(c, i, c->s->mint, c->s->maxt, out, e);
 }
 
+/*
+ * The newest sample in the window of a series whose newest of all is later: from the head if it has one that is surely later than
+ * anything on disk. Else notes what need not be looked for there again.
+ */
+static bool newest_before(struct tsdb_cursor *c, const struct series *h)
+{
+    const struct tsdb_select *s = c->s;
+
+    c->looks_back = true;
+    if (!head_read_newest(&c->head, h, s->dropped, s->mint, s->maxt, &c->one_t, &c->one_v, &c->one_st, &c->one_h)) {
+        c->past_head = true;
+        return false;
+    }
+    return s->ndays == 0 || c->one_t > MAX(s->floor, s->disk_maxt);
+}
+
 /* The newest sample, from the series itself when that is surely it. */
 static int read_newest(struct tsdb_cursor *c, uint32_t i, struct tsdb_samples *out, struct err *e)
 {
@@ -485,13 +506,12 @@ static int read_newest(struct tsdb_cursor *c, uint32_t i, struct tsdb_samples *o
         uint8_t flags = atomic_load_explicit(&h->flags, memory_order_relaxed) & (SERIES_ST | SERIES_HISTS);
         bool found = c->one_t <= s->maxt && !flags;
         c->one_h = NULL;
+        if (!found)
+            found = newest_before(c, h);
         if (!found && s->ndays == 0) {
-            if (!head_read_newest(&c->head, h, s->dropped, s->mint, s->maxt, &c->one_t, &c->one_v, &c->one_st,
-                                  &c->one_h)) {
-                out->n = 0;
-                return 0;
-            }
-            found = true;
+            c->past_head = false;
+            out->n = 0;
+            return 0;
         }
         if (found) {
             *out = (struct tsdb_samples){.n = 1,
@@ -503,6 +523,7 @@ static int read_newest(struct tsdb_cursor *c, uint32_t i, struct tsdb_samples *o
         }
     }
     rc = read_samples(c, i, out, e);
+    c->past_head = false;
     if (rc == 0 && out->n > 1) {
         out->t += out->n - 1;
         out->v += out->n - 1;
@@ -538,8 +559,12 @@ int tsdb_cursor_next(struct tsdb_cursor *c, struct tsdb_samples *out, struct err
     while (c->i < c->end) {
         uint32_t i = c->i++;
         int rc = 0;
-        if (c->i + 8 < c->end && s->heads[c->i + 8])
+        if (c->i + 8 < c->end && s->heads[c->i + 8]) { /* both lines: the newest sample, and what kind it is */
+            __builtin_prefetch(s->heads[c->i + 8]);
             __builtin_prefetch((const char *)s->heads[c->i + 8] + 64);
+        }
+        if (c->looks_back && c->i + 4 < c->end && s->heads[c->i + 4])
+            __builtin_prefetch(atomic_load_explicit(&s->heads[c->i + 4]->chunk, memory_order_relaxed));
         if (c->rollup)
             rc = rollup_cursor_read(c->rollup, c, i, out, e);
         else if (s->want == TSDB_SAMPLES)

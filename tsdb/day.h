@@ -21,6 +21,7 @@
 struct day;
 struct day_writer;
 struct day_view;
+struct tsdb_limits; /* tsdb.h */
 
 enum { DAY_NO_SID = 0xffffffff };
 
@@ -64,6 +65,8 @@ int day_view_open(struct partition *p, struct day_view **out, struct err *e);
 void day_view_close(struct day_view *v);
 uint32_t day_view_nseries(const struct day_view *v);
 
+/* Long walks over the index of the view ask these limits, which live as long as it, and end with ERR_CANCELED. Set before it is shared. */
+void day_view_limit(struct day_view *v, const struct tsdb_limits *limits);
 /* sids of series that match. Regexes run over distinct values, facts first (sets, prefixes). The bitmap is the caller's
  * to free. */
 int day_view_match(struct day_view *v, const struct matcher *m, uint32_t nm, roaring_bitmap_t **out, struct err *e);

@@ -20,6 +20,7 @@
 #include "base/base.h"
 #include "tsdb/codec_hist.h"
 #include "tsdb/day.h"
+#include "tsdb/walk.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -267,7 +268,13 @@ struct day_view {
     struct arena strings;        /* values handed out */
     struct arena scratch;
     struct buf canonical;
+    struct walk walk; /* of the match at hand */
 };
+/* ERR_CANCELED when nobody waits for the match any more. Under view.mu. */
+static inline int view_walk(struct day_view *v, uint32_t work, struct err *e)
+{
+    return walk_must_end(&v->walk, work) ? err_set(e, ERR_CANCELED, "stopped") : 0;
+}
 int segment_dir(struct day_view *v, struct segment *s, const struct seg_dir **out, struct err *e);
 int segment_ids(struct day_view *v, struct segment *s, const struct hash128 **out, struct err *e); /* takes view.mu */
 /* The identity of one series, without loading all of them where memory for that is spent. Takes view.mu. */

@@ -113,6 +113,8 @@ static int want_regex(const struct at_label *a, const struct matcher *m, const s
 
             if (f->prefix.n && !str_starts(x, f->prefix))
                 return 0;
+            if ((rc = view_walk(a->v, WALK_A_VALUE, e)) < 0)
+                return rc;
             if (f->prefix_then_any || regex_match(m->re, x))
                 set_bit(want, id - 1);
         }
@@ -136,7 +138,7 @@ static int want_matching(const struct at_label *a, const struct matcher *m, uint
         return want_regex(a, m, f, want, e);
     for (uint32_t i = 0; i < f->nset && rc == 0; i++)
         if (f->set[i].n)
-            rc = want_literal(a, f->set[i], want, e);
+            rc = want_literal(a, f->set[i], want, e) < 0 ? e->code : view_walk(a->v, WALK_A_VALUE, e);
     return rc;
 }
 
@@ -248,6 +250,11 @@ static int match_segment(struct day_view *v, struct segment *s, const struct mat
     free(acc);
     free(tmp);
     return rc;
+}
+
+void day_view_limit(struct day_view *v, const struct tsdb_limits *limits)
+{
+    v->walk = (struct walk){.limits = limits};
 }
 
 int day_view_match(struct day_view *v, const struct matcher *m, uint32_t nm, roaring_bitmap_t **out, struct err *e)

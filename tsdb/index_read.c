@@ -401,6 +401,8 @@ int seg_postings(struct day_view *v, struct segment *s, uint32_t label, const ui
 
         if (!any_in(want, from, to))
             continue;
+        if (view_walk(v, to - from, e) < 0)
+            return e->code;
         if (unpack_piece(v, c, l->posting_blocks[i].piece, &c->raw, e) < 0 ||
             posting_set(buf_str(&c->raw), to - from, want, from, s->n, bits, e) < 0)
             return segment_err(s, e);

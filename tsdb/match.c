@@ -20,6 +20,7 @@ struct test {
     uint32_t npairs;
     uint64_t series; /* behind those pairs */
     bool listed;
+    struct walk *walk;
 };
 
 static bool matches_pair(const struct head *h, struct test *t, uint32_t pair)
@@ -28,7 +29,7 @@ static bool matches_pair(const struct head *h, struct test *t, uint32_t pair)
         return pair == t->eq;
     if (!t->verdicts)
         t->verdicts = x_zalloc(h->symbols.npairs);
-    if (t->verdicts[pair] == UNKNOWN)
+    if (t->verdicts[pair] == UNKNOWN && !walk_must_end(t->walk, WALK_A_VALUE))
         t->verdicts[pair] = matcher_matches(t->m, pair_value(pair_get(&h->symbols, pair))) ? YES : NO;
     return t->verdicts[pair] == YES;
 }
@@ -68,7 +69,7 @@ static void list_pairs(const struct head *h, struct test *t)
     }
     name = name_get(&h->symbols, t->name);
     t->pairs = x_alloc(sizeof *t->pairs * name->npairs);
-    for (uint32_t i = 0; i < name->npairs; i++) {
+    for (uint32_t i = 0; i < name->npairs && !walk_must_end(t->walk, WALK_A_VALUE); i++) {
         struct str value = pair_value(pair_get(&h->symbols, name->pairs[i]));
         if (f && (!str_starts(value, f->prefix) ||
                   (!f->prefix_then_any && !f->matches_any && !matcher_matches(t->m, value))))
@@ -79,10 +80,10 @@ static void list_pairs(const struct head *h, struct test *t)
     }
 }
 
-static void test_init(const struct head *h, struct test *t, const struct matcher *m)
+static void test_init(const struct head *h, struct test *t, const struct matcher *m, struct walk *walk)
 {
     *t = (struct test){
-        .m = m, .name = name_find(&h->symbols, m->name), .empty = matcher_matches(m, STR_NULL), .eq = SYMBOL_NONE};
+        .m = m, .walk = walk, .name = name_find(&h->symbols, m->name), .empty = matcher_matches(m, STR_NULL), .eq = SYMBOL_NONE};
     if (m->op == MATCH_EQ && t->name != SYMBOL_NONE)
         t->eq = pair_find(&h->symbols, t->name, m->value);
 }
@@ -134,7 +135,9 @@ static uint32_t *all_refs(const struct head *h, uint32_t *n)
     uint32_t *refs = x_alloc(sizeof *refs * h->nlive);
 
     *n = 0;
-    for (uint32_t ref = 0; ref < h->nrefs; ref++)
+    for (; h->nlive == h->nrefs && *n < h->nrefs; (*n)++) /* none was ever removed: no need to look at them */
+        refs[*n] = *n;
+    for (uint32_t ref = *n; ref < h->nrefs; ref++)
         if (head_block(h, ref) && series_live(head_series(h, ref)))
             refs[(*n)++] = ref;
     return refs;
@@ -167,13 +170,13 @@ static int eq_first(const void *a, const void *b)
     return (x->m->op != MATCH_EQ) - (y->m->op != MATCH_EQ);
 }
 
-uint32_t *head_match(const struct head *h, const struct matcher *m, uint32_t nm, uint32_t *out_n)
+uint32_t *head_match(const struct head *h, const struct matcher *m, uint32_t nm, struct walk *walk, uint32_t *out_n)
 {
     struct test *tests = x_alloc(sizeof *tests * nm), *base;
     uint32_t *refs, n, kept = 0;
 
     for (uint32_t i = 0; i < nm; i++)
-        test_init(h, &tests[i], &m[i]);
+        test_init(h, &tests[i], &m[i], walk);
     if (nm)
         qsort(tests, nm, sizeof *tests, eq_first);
     base = narrowest(h, tests, nm);
@@ -183,7 +186,7 @@ uint32_t *head_match(const struct head *h, const struct matcher *m, uint32_t nm,
         if (t == base || (t->listed && t->series == h->nlive)) /* every series has such a label */
             continue;
         kept = 0;
-        for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t i = 0; i < n && !walk_must_end(walk, 1); i++) {
             if (i + 8 < n)
                 __builtin_prefetch(head_series(h, refs[i + 8]));
             if (passes(h, t, head_series(h, refs[i])))

@@ -69,7 +69,8 @@ static void matched_of_head(struct tsdb_select *s, struct str name, const struct
                             struct found *f)
 {
     struct head *h = &s->db->head;
-    uint32_t n, *refs = head_match(h, m, nm, &n);
+    struct walk walk = {0};
+    uint32_t n, *refs = head_match(h, m, nm, &walk, &n);
     uint8_t *seen = x_zalloc(h->symbols.npairs / 8 + 1);
 
     for (uint32_t i = 0; i < n; i++) {

@@ -12,7 +12,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { PART_SERIES_MIN = 256 };
+enum { PART_SERIES_MIN = 256, CHECK_SERIES = 8192 };
 
 static uint32_t add_series(struct tsdb_select *s, struct series *head)
 {
@@ -27,22 +27,82 @@ static uint32_t add_series(struct tsdb_select *s, struct series *head)
     return s->n++;
 }
 
+/* A walk was stopped: the limits know why. */
+static int ended(const struct tsdb_select *s, struct err *e)
+{
+    int code = s->limits.check(s->limits.arg, 0, 0, e);
+
+    return code < 0 ? code : err_set(e, ERR_CANCELED, "the select was stopped");
+}
+
+/* Between walks, with no lock held: gives way to others, too. */
+static int pace(const struct tsdb_select *s, uint32_t i, struct err *e)
+{
+    return i % CHECK_SERIES == 0 && s->limits.check ? s->limits.check(s->limits.arg, 0, 0, e) : 0;
+}
+
+/* What the index would have found, series by series. Under index_lock. */
+static uint32_t *scan_head(const struct head *h, const struct tsdb_select_opts *o, struct walk *walk, uint32_t *n)
+{
+    uint32_t *refs = head_match(h, NULL, 0, walk, n), kept = 0;
+    struct arena a = {0};
+    struct labels ls;
+
+    for (uint32_t i = 0; i < *n && !walk_must_end(walk, WALK_A_VALUE); i++) {
+        arena_reset(&a);
+        head_labels(h, head_series(h, refs[i]), &a, &ls);
+        if (matchers_match(o->matchers, o->nmatchers, &ls))
+            refs[kept++] = refs[i];
+    }
+    arena_release(&a);
+    *n = kept;
+    return refs;
+}
+
+static int scan_day(struct day_view *v, const struct tsdb_select_opts *o, roaring_bitmap_t **out, struct err *e)
+{
+    roaring_bitmap_t *found = roaring_bitmap_create();
+    struct arena a = {0};
+    struct labels ls;
+    int rc = 0;
+
+    for (uint32_t sid = 0; sid < day_view_nseries(v) && rc == 0; sid++) {
+        arena_reset(&a);
+        rc = day_view_labels(v, sid, &a, &ls, e);
+        if (rc == 0 && matchers_match(o->matchers, o->nmatchers, &ls))
+            roaring_bitmap_add(found, sid);
+    }
+    arena_release(&a);
+    if (rc < 0)
+        roaring_bitmap_free(found);
+    else
+        *out = found;
+    return rc;
+}
+
 /* Head series that match, as pointers: they stay while we are in the epoch, refs may not. */
-static struct series **match_head(struct tsdb_select *s, const struct tsdb_select_opts *o, uint32_t *n)
+static int match_head(struct tsdb_select *s, const struct tsdb_select_opts *o, struct err *e)
 {
     struct head *h = &s->db->head;
-    struct series **found;
-    uint32_t *refs;
+    struct walk walk = {.limits = &s->limits};
+    struct series **found = NULL;
+    uint32_t n, *refs;
 
     pthread_rwlock_rdlock(&h->index_lock);
     s->floor = atomic_load(&s->db->keep_floor);
-    refs = head_match(h, o->matchers, o->nmatchers, n);
-    found = x_alloc(sizeof(struct series *) * *n);
-    for (uint32_t i = 0; i < *n; i++)
-        found[i] = head_series(h, refs[i]);
+    refs = o->no_index ? scan_head(h, o, &walk, &n) : head_match(h, o->matchers, o->nmatchers, &walk, &n);
+    if (!walk.ended) {
+        found = x_alloc(sizeof(struct series *) * n);
+        for (uint32_t i = 0; i < n; i++)
+            found[i] = head_series(h, refs[i]);
+    }
     pthread_rwlock_unlock(&h->index_lock);
     free(refs);
-    return found;
+    if (walk.ended)
+        return ended(s, e);
+    s->heads = found;
+    s->n = s->cap = n;
+    return 0;
 }
 
 /* --- days --------------------------------------------------------------------------------------- */
@@ -62,6 +122,7 @@ int select_open_days(struct tsdb_select *s, struct err *e)
 {
     int64_t newest = atomic_load(&s->db->disk_maxt), from, to;
 
+    s->disk_maxt = newest;
     if (s->mint > newest)
         return 0;
     s->sid_gen = atomic_load(&s->db->sid_gen); /* before the list: what is replaced later is noticed */
@@ -75,6 +136,8 @@ int select_open_days(struct tsdb_select *s, struct err *e)
         if (!partition_user(p) || !day_times(partition_user(p), &from, &to) || from > s->maxt || to < s->mint)
             continue;
         rc = day_view_open(p, &s->days[s->ndays], &why);
+        if (rc == 0)
+            day_view_limit(s->days[s->ndays], &s->limits);
         if (rc == ERR_CORRUPT) {
             partition_damaged(p, &why);
             select_warn(s, &why);
@@ -148,7 +211,7 @@ static uint32_t meet_add(struct tsdb_select *s, struct meet *m, struct hash128 i
 }
 
 /* Only series of the head can have samples in the window; their older samples may be in the days. */
-static void find_in_days(struct tsdb_select *s)
+static int find_in_days(struct tsdb_select *s, struct err *e)
 {
     bool sids_hold = s->sid_gen == atomic_load(&s->db->sid_gen) && s->sid_gen == atomic_load(&s->db->sid_gen_seen);
 
@@ -163,6 +226,8 @@ again:
             if (!sids_hold || series_sid(s->heads[i], &sid) != day)
                 sid = day_view_find(s->days[d], s->heads[i]->id);
             s->sids[(size_t)i * s->ndays + d] = sid < nseries ? sid : DAY_NO_SID;
+            if (pace(s, i + 1, e) < 0)
+                return e->code;
         }
     }
     if (sids_hold &&
@@ -172,6 +237,13 @@ again:
         sids_hold = false;
         goto again;
     }
+    return 0;
+}
+
+void select_find_sids(struct tsdb_select *s, uint32_t i)
+{
+    for (uint32_t d = 0; d < s->ndays; d++)
+        s->sids[(size_t)i * s->ndays + d] = day_view_find(s->days[d], s->heads[i]->id);
 }
 
 static int match_day(struct tsdb_select *s, const struct tsdb_select_opts *o, uint32_t d, struct meet *m, struct err *e)
@@ -180,14 +252,16 @@ static int match_day(struct tsdb_select *s, const struct tsdb_select_opts *o, ui
     enum { AHEAD = 32 };
     roaring_bitmap_t *found;
     roaring_uint32_iterator_t it;
-    uint32_t sids[AHEAD], n;
+    uint32_t sids[AHEAD], n, done = 0;
     struct hash128 ids[AHEAD];
-    int rc = day_view_match(v, o->matchers, o->nmatchers, &found, e);
+    int rc = o->no_index ? scan_day(v, o, &found, e) : day_view_match(v, o->matchers, o->nmatchers, &found, e);
 
     if (rc < 0)
-        return rc;
+        return rc == ERR_CANCELED ? ended(s, e) : rc;
     roaring_init_iterator(found, &it);
-    while ((n = roaring_read_uint32_iterator(&it, sids, AHEAD)) > 0) {
+    while (rc == 0 && (n = roaring_read_uint32_iterator(&it, sids, AHEAD)) > 0) {
+        done += AHEAD;
+        rc = pace(s, done, e);
         for (uint32_t i = 0; i < n; i++) {
             ids[i] = day_view_id(v, sids[i]);
             __builtin_prefetch(&m->slots[(uint32_t)ids[i].hi & m->mask]);
@@ -199,7 +273,7 @@ static int match_day(struct tsdb_select *s, const struct tsdb_select_opts *o, ui
         }
     }
     roaring_bitmap_free(found);
-    return 0;
+    return rc;
 }
 
 static int match_days(struct tsdb_select *s, const struct tsdb_select_opts *o, struct err *e)
@@ -235,14 +309,38 @@ static int match_days(struct tsdb_select *s, const struct tsdb_select_opts *o, s
 
 /* --- order -------------------------------------------------------------------------------------- */
 
-/* Brings the series into the order of the newest day's blocks; those it does not have come behind, as they stood. */
-static void order_series(struct tsdb_select *s)
+/* Brings the series into the order that perm tells. */
+static int permute(struct tsdb_select *s, const uint32_t *perm, struct err *e)
+{
+    struct series **heads = x_alloc(sizeof(struct series *) * s->n);
+    uint32_t *all = x_alloc(sizeof *all * s->n * s->ndays);
+    int rc = 0;
+
+    for (uint32_t i = 0; i < s->n && rc == 0; i++) {
+        heads[i] = s->heads[perm[i]];
+        memcpy(all + (size_t)i * s->ndays, s->sids + (size_t)perm[i] * s->ndays, sizeof *all * s->ndays);
+        rc = pace(s, i + 1, e);
+    }
+    if (rc < 0) {
+        free(heads);
+        free(all);
+        return rc;
+    }
+    free(s->heads);
+    free(s->sids);
+    s->heads = heads;
+    s->sids = all;
+    s->cap = s->n;
+    return 0;
+}
+
+/* In the order of the newest day's blocks; series that it does not have come behind, as they stood. */
+static int order_series(struct tsdb_select *s, struct err *e)
 {
     uint32_t d = s->ndays - 1, nsids = day_view_nseries(s->days[d]), n = 0, at = 0;
     uint32_t *index1 = x_zalloc(sizeof *index1 * nsids), *sids = x_alloc(sizeof *sids * s->n),
              *perm = x_alloc(sizeof *perm * s->n);
-    struct series **heads = x_alloc(sizeof(struct series *) * s->n);
-    uint32_t *all = x_alloc(sizeof *all * s->n * s->ndays);
+    int rc = 0;
 
     for (uint32_t i = 0; i < s->n; i++) {
         uint32_t sid = s->sids[(size_t)i * s->ndays + d];
@@ -258,25 +356,23 @@ static void order_series(struct tsdb_select *s)
             if (index1[sid])
                 sids[n++] = sid;
     }
-    day_view_order(s->days[d], sids, n);
+    rc = pace(s, 0, e);
+    if (rc == 0)
+        day_view_order(s->days[d], sids, n);
     for (uint32_t i = 0; i < n; i++)
         perm[at++] = index1[sids[i]] - 1;
     for (uint32_t i = 0; i < s->n; i++)
         if (s->sids[(size_t)i * s->ndays + d] == DAY_NO_SID)
             perm[at++] = i;
     assert(at == s->n);
-    for (uint32_t i = 0; i < s->n; i++) {
-        heads[i] = s->heads[perm[i]];
-        memcpy(all + (size_t)i * s->ndays, s->sids + (size_t)perm[i] * s->ndays, sizeof *all * s->ndays);
-    }
-    free(s->heads);
-    free(s->sids);
+    if (rc == 0)
+        rc = pace(s, 0, e);
+    if (rc == 0)
+        rc = permute(s, perm, e);
     free(index1);
     free(sids);
     free(perm);
-    s->heads = heads;
-    s->sids = all;
-    s->cap = s->n;
+    return rc;
 }
 
 /* Has the newest sample of series to come from blocks, since what the head knows is behind the window or not all? Some are asked. */
@@ -299,29 +395,26 @@ static bool needs_blocks(const struct tsdb_select *s)
 
 static int find(struct tsdb_select *s, const struct tsdb_select_opts *o, struct err *e)
 {
-    uint32_t nheads;
-    struct series **found = match_head(s, o, &nheads);
-    int rc = select_open_days(s, e);
+    int rc = match_head(s, o, e);
+
+    if (rc == 0)
+        rc = select_open_days(s, e);
 
     if (s->rollup_used.any && s->want == TSDB_NEWEST)
         s->want = TSDB_SAMPLES;
-    if (rc < 0) {
-        free(found);
+    if (rc < 0)
         return rc;
-    }
-    s->heads = found;
-    s->n = s->cap = nheads;
     if (s->ndays == 0)
         return 0;
     s->sids = x_alloc(sizeof *s->sids * s->n * s->ndays);
     memset(s->sids, 0xff, sizeof *s->sids * s->n * s->ndays);
-    if (s->mint > s->floor)
-        find_in_days(s);
-    else if ((rc = match_days(s, o, e)) < 0)
-        return rc;
-    if (s->n && (s->want != TSDB_NEWEST || s->mint <= s->floor || needs_blocks(s))) /* else hardly a block is read */
-        order_series(s);
-    return 0;
+    s->sids_late = s->want == TSDB_NEWEST && s->mint > s->floor && !needs_blocks(s);
+    if (s->sids_late)
+        return 0;
+    rc = s->mint > s->floor ? find_in_days(s, e) : match_days(s, o, e);
+    if (rc == 0)
+        rc = pace(s, 0, e);
+    return rc == 0 && s->n ? order_series(s, e) : rc;
 }
 
 struct tsdb_select *select_new(struct tsdb *db, int64_t mint, int64_t maxt)
@@ -391,7 +484,11 @@ uint32_t tsdb_select_parts(const struct tsdb_select *s)
 
 void tsdb_select_rollup(const struct tsdb_select *s, struct tsdb_rollup_used *out)
 {
+    const struct head *h = &s->db->head;
+
     *out = s->rollup_used;
+    if (!out->any || (atomic_load(&h->mint) <= s->maxt && atomic_load(&h->maxt) >= s->mint))
+        out->reads |= TSDB_READS_SAMPLES;
 }
 
 void tsdb_select_blocks(const struct tsdb_select *s, uint64_t *read, uint64_t *skipped)

@@ -24,12 +24,14 @@ struct tsdb_select {
     struct epoch_reader reader;
     uint32_t dropped; /* gens up to this are read from partitions */
     int64_t floor;    /* the head's newest sample of a series is the newest of all if it is above this */
+    int64_t disk_maxt; /* nothing on disk is later */
     struct tombstone_set *tombstones;
     struct partition_list partitions;
     struct day_view **days; /* ndays of them, oldest first */
     uint32_t ndays;
     int32_t *day_numbers;
     uint32_t sid_gen; /* db->sid_gen before the partitions were listed */
+    bool sids_late;   /* all are in the head, and hardly one is read from a day: sids are looked up when they are */
 
     /* select_rollup.c: aggregates. A day may have samples, aggregates, or both, under the same sids. */
     enum tsdb_rollup rollup;
@@ -74,6 +76,8 @@ int cursor_samples(struct tsdb_cursor *c, uint32_t i, int64_t mint, int64_t maxt
 int cursor_deleted(struct tsdb_cursor *c, uint32_t i, int64_t **ranges, uint32_t *n, struct err *e);
 uint64_t cursor_new_id(struct tsdb_cursor *c);
 
+/* Fills in the sids of series i where they are late. By the cursor whose part it is in. */
+void select_find_sids(struct tsdb_select *s, uint32_t i);
 /* Labels of series i; bytes borrowed until the select is closed. */
 int select_labels(struct tsdb_select *s, uint32_t i, struct arena *a, struct labels *out, struct err *e);
 int select_label(struct tsdb_select *s, uint32_t i, struct str name, struct str *out, struct err *e);

@@ -112,6 +112,7 @@ static void use(struct tsdb_select *s, const struct rollup_in *in, int32_t day, 
     u->any = true;
     u->coarsest_ms = MAX(u->coarsest_ms, in->about.every);
     u->exact &= in->about.every <= s->rollup_ms;
+    u->reads |= in->about.every == ROLLUP_1H ? TSDB_READS_1H : TSDB_READS_5M;
     if (missing)
         u->missing_until = day_start_ms(day + 1) - 1;
 }
@@ -138,6 +139,8 @@ void select_open_rollups(struct tsdb_select *s, int64_t maxt)
         choose(s, day, samples, &in[n]);
         if (in[n].view)
             use(s, &in[n], day, !samples);
+        else if (samples)
+            s->rollup_used.reads |= TSDB_READS_SAMPLES;
         if (!samples && !in[n].view)
             continue;
         days[n] = samples ? samples : in[n].view;

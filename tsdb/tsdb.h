@@ -111,6 +111,8 @@ int tsdb_ingest_wait(struct tsdb *db, struct tsdb_batch *b, struct err *e);
 struct tsdb_limits {
     int (*check)(void *arg, uint64_t samples_more, uint64_t bytes_more, struct err *e); /* may be NULL */
     void *arg;
+    /* Would check() end it? Does not wait: asked where locks are held. May be NULL; not without check. */
+    bool (*must_stop)(void *arg);
 };
 
 enum tsdb_want {
@@ -148,6 +150,7 @@ struct tsdb_select_opts {
     uint32_t parts_hint; /* how many threads would like to read */
     enum tsdb_rollup rollup;
     int64_t rollup_ms; /* the resolution of whose multiples all windows are (TSDB_5M, TSDB_1H); 0: of none */
+    bool no_index;     /* for tests: looks at the labels of every series instead */
     struct tsdb_limits limits;
 };
 
@@ -160,11 +163,13 @@ void tsdb_select_close(struct tsdb_select *s);
 uint32_t tsdb_select_series(const struct tsdb_select *s); /* how many series were found (some may yield no sample) */
 uint32_t tsdb_select_parts(const struct tsdb_select *s);  /* >= 1 */
 /* What a select that asked for aggregates reads. */
+enum { TSDB_READS_SAMPLES = 1, TSDB_READS_5M = 2, TSDB_READS_1H = 4 };
 struct tsdb_rollup_used {
     bool any;   /* some day is read from aggregates. Else everything is as if none had been asked for */
     bool exact; /* all windows are whole buckets of what is read */
     int64_t coarsest_ms;
     int64_t missing_until; /* the end of the last day whose samples are gone; INT64_MIN: all are there */
+    unsigned reads;        /* TSDB_READS_*: what its days and the head offer it in the window; never 0 */
 };
 void tsdb_select_rollup(const struct tsdb_select *s, struct tsdb_rollup_used *out);
 /* Sentences about missing data (damaged partitions), or 0. Borrowed. */

@@ -6,7 +6,7 @@
  */
 #include "alerting/rules/rule_file.h"
 
-#include "alerting/template/template.h"
+#include "alerting/template/scope.h"
 #include "query/query.h"
 
 #include <stdarg.h>

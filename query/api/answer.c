@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-enum { PIECE_BYTES = 256 * 1024 /* more than this is streamed */ };
+enum { PIECE_BYTES = 256 * 1024 /* more than this is streamed */, LOOK_UP_BYTES = 32 * 1024 };
 
 static const char json_type[] = "application/json";
 
@@ -68,9 +68,9 @@ void api_answer_data(struct http_request *r, struct str data)
 
 /* --- pieces ------------------------------------------------------------------------------------------ */
 
-void api_stream_init(struct api_stream *s, struct http_request *r, const char *type)
+void api_stream_init(struct api_stream *s, struct http_request *r, struct query *q, const char *type)
 {
-    *s = (struct api_stream){.r = r, .type = type ? type : json_type};
+    *s = (struct api_stream){.r = r, .q = q, .type = type ? type : json_type};
 }
 
 static void send_piece(struct api_stream *s)
@@ -88,14 +88,25 @@ static void send_piece(struct api_stream *s)
 
 int api_stream_flush(struct api_stream *s)
 {
-    if (s->b.n >= PIECE_BYTES)
+    if (s->b.n >= s->look_at && s->q && s->code == 0) {
+        s->code = query_give_way(s->q, "the answer");
+        s->look_at = s->b.n + LOOK_UP_BYTES;
+    }
+    if (s->b.n >= PIECE_BYTES) {
         send_piece(s);
+        s->look_at = LOOK_UP_BYTES;
+    }
     return s->code;
 }
 
 void api_stream_end(struct api_stream *s)
 {
-    if (!s->begun) {
+    if (!s->begun && s->code < 0) {
+        struct err e;
+
+        err_set(&e, s->code, "query was canceled while its answer was written");
+        api_answer_error(s->r, &e);
+    } else if (!s->begun) {
         http_reply(s->r, 200, s->type, buf_str(&s->b));
     } else {
         send_piece(s);

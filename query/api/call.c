@@ -78,6 +78,11 @@ static int check_select(void *arg, uint64_t samples_more, uint64_t bytes_more, s
     return code;
 }
 
+static bool must_stop(void *arg)
+{
+    return query_must_stop(arg);
+}
+
 int api_charge_arena(struct query *q, uint64_t *charged, const char *where, struct err *e)
 {
     uint64_t more = q->arena.bytes - *charged;
@@ -88,5 +93,5 @@ int api_charge_arena(struct query *q, uint64_t *charged, const char *where, stru
 
 struct tsdb_limits api_limits_of(struct query *q)
 {
-    return (struct tsdb_limits){.check = check_select, .arg = q};
+    return (struct tsdb_limits){.check = check_select, .arg = q, .must_stop = must_stop};
 }

@@ -77,7 +77,7 @@ static void run_exemplars(struct api_call *k, struct query *q)
     struct node *n = NULL;
     struct api_stream s;
     uint32_t put = 0;
-    int code = promql_parse(&q->arena, q->text, &n, NULL, NULL, &e);
+    int code = promql_parse_query(q, &n, &e);
 
     if (code == 0)
         code = promql_walk(n, gather_selector, &g);
@@ -95,7 +95,7 @@ static void run_exemplars(struct api_call *k, struct query *q)
     }
     if (g.n > 1)
         qsort(g.v, g.n, sizeof *g.v, by_series);
-    api_stream_init(&s, k->r, NULL);
+    api_stream_init(&s, k->r, q, NULL);
     buf_putz(&s.b, "{\"status\":\"success\",\"data\":[");
     for (uint32_t i = 0; i < g.n && api_stream_flush(&s) == 0; i++) {
         if (g.v[i].n == 0 || (i && labels_eq(&g.v[i - 1].labels, &g.v[i].labels))) /* two selectors found the same */
@@ -198,7 +198,7 @@ static void run_metadata(struct api_call *k, struct query *q)
         sorted[i] = &v[i];
     if (n > 1)
         qsort(sorted, n, sizeof *sorted, by_family);
-    api_stream_init(&s, k->r, NULL);
+    api_stream_init(&s, k->r, q, NULL);
     buf_putz(&s.b, "{\"status\":\"success\",\"data\":");
     json_init(&j, &s.b);
     json_obj(&j);

@@ -211,7 +211,7 @@ static void run_federate(struct api_call *k, struct query *q)
         k->c->external_labels(k->c->arg, &q->arena, &external);
     if (rows.n > 1)
         qsort(rows.v, rows.n, sizeof *rows.v, by_name);
-    api_stream_init(&s, k->r, media_types[format]);
+    api_stream_init(&s, k->r, q, media_types[format]);
     put_rows(&s, &rows, &external, format);
     query_end(q);
     api_stream_end(&s);

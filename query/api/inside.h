@@ -57,11 +57,14 @@ struct api_stream {
     const char *type;
     struct buf b;
     bool begun;
-    int code; /* of the first http_write that failed */
+    int code; /* of the first http_write that failed, or why the query was stopped */
+    struct query *q;
+    size_t look_at; /* bytes in b at which to look up */
     int64_t
         within_ms; /* the client must have taken it, but for what lies in buffers; 0: as long as it takes something */
 };
-void api_stream_init(struct api_stream *s, struct http_request *r, const char *type);
+/* q may be NULL: whose evaluation is over, and which gives way to others while it is written. Until query_end. */
+void api_stream_init(struct api_stream *s, struct http_request *r, struct query *q, const char *type);
 /* To be called now and then, between values. <0: stop, nobody listens. */
 int api_stream_flush(struct api_stream *s);
 /* Ends the answer; r is gone after. */

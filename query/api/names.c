@@ -4,6 +4,7 @@
  * Several match[] are a union. Answers are sorted; a limit cuts after sorting, with a warning.
  */
 #include "query/api/inside.h"
+#include "query/vector/sort.h"
 
 #include "tsdb/tsdb.h"
 
@@ -76,7 +77,7 @@ static void run_names(struct api_call *k, struct query *q)
         return;
     }
     api_match_sets_release(k->sets, k->nsets);
-    api_stream_init(&s, k->r, NULL);
+    api_stream_init(&s, k->r, q, NULL);
     buf_putz(&s.b, "{\"status\":\"success\",\"data\":[");
     for (uint32_t i = 0; i < all.n && api_stream_flush(&s) == 0; i++) {
         if (i)
@@ -166,17 +167,19 @@ static int by_labels(const void *a, const void *b)
     return labels_cmp(a, b);
 }
 
-static void sort_found(struct found *f)
+static int sort_found(struct query *q, struct found *f, struct err *e)
 {
     uint32_t n = 0;
 
     if (f->n < 2)
-        return;
-    qsort(f->v, f->n, sizeof *f->v, by_labels);
+        return 0;
+    if (sort_items(f->v, f->n, sizeof *f->v, by_labels, q, "series", e) < 0)
+        return e->code;
     for (uint32_t i = 1; i < f->n; i++)
         if (!labels_eq(&f->v[n], &f->v[i]))
             f->v[++n] = f->v[i];
     f->n = n + 1;
+    return 0;
 }
 
 static void run_series(struct api_call *k, struct query *q)
@@ -192,13 +195,16 @@ static void run_series(struct api_call *k, struct query *q)
             api_call_fail(k, q, &e);
             return;
         }
+    if (sort_found(q, &f, &e) < 0) {
+        api_call_fail(k, q, &e);
+        return;
+    }
     api_match_sets_release(k->sets, k->nsets);
-    sort_found(&f);
     if (k->limit && f.n > k->limit) {
         f.n = k->limit;
         warnings[nwarnings++] = truncated_text; /* there is room for one more */
     }
-    api_stream_init(&s, k->r, NULL);
+    api_stream_init(&s, k->r, q, NULL);
     buf_putz(&s.b, "{\"status\":\"success\",\"data\":[");
     for (uint32_t i = 0; i < f.n && api_stream_flush(&s) == 0; i++) {
         if (i)

@@ -1,5 +1,5 @@
 /*
- * openapi.c - openapi.yaml: every call of this API with its parameters, as machines read it.
+ * openapi.c - openapi.yaml: every call of this API with its parameters, as machines read it, and how such documents are written.
  *
  * One table, from which the document is written when it is asked for. GET and POST take the same parameters, POST as a form.
  * ?openapi_version=3.2 adds what 3.1 has no words for: the stream of events.
@@ -7,25 +7,7 @@
  * (1) What stands in the table is there, with those methods (test_calls asks for all of it).
  */
 #include "query/api/inside.h"
-
-enum kind { TEXT, TEXTS, TIME, DURATION, COUNT, FLAG };
-
-struct parameter {
-    const char *name;
-    enum kind kind;
-    bool required;
-    const char *about;
-};
-
-enum answer { JSON, LINES, PROTOBUF, NOTHING, EVENTS, YAML };
-
-struct operation {
-    const char *path; /* under /api/v1 */
-    unsigned methods;
-    const char *tag, *about;
-    enum answer answer;
-    struct parameter parameters[16];
-};
+#include "query/api/openapi.h"
 
 #define WINDOW                                                                                                         \
     {"start", TIME, false, "Begin of the window."},                                                                    \
@@ -65,7 +47,7 @@ struct operation {
 
 enum { BOTH = HTTP_GET | HTTP_POST, CHANGE = HTTP_POST | HTTP_PUT };
 
-static const struct operation operations[] = {
+static const struct openapi_operation operations[] = {
     {"/query",
      BOTH,
      "query",
@@ -180,6 +162,7 @@ static const struct operation operations[] = {
     {"/status/flags", HTTP_GET, "status", "Flags and their values.", JSON, NONE},
     {"/status/runtimeinfo", HTTP_GET, "status", "The running process.", JSON, NONE},
     {"/status/buildinfo", HTTP_GET, "status", "The version.", JSON, NONE},
+    {"/status/log_targets", HTTP_GET, "status", "Log files that are followed, and how far.", JSON, NONE},
     {"/status/walreplay", HTTP_GET, "status", "How far the journal is replayed.", JSON, NONE},
     {"/status/tsdb",
      HTTP_GET,
@@ -220,7 +203,7 @@ static const struct operation operations[] = {
 
 /* --- writing ------------------------------------------------------------------------------------------- */
 
-static void put_schema(struct buf *b, const char *indent, enum kind kind)
+static void put_schema(struct buf *b, const char *indent, enum openapi_kind kind)
 {
     static const char *const of[] = {
         [TEXT] = "{type: string}",
@@ -234,7 +217,7 @@ static void put_schema(struct buf *b, const char *indent, enum kind kind)
     buf_printf(b, "%sschema: %s\n", indent, of[kind]);
 }
 
-static void put_query(struct buf *b, const struct operation *o)
+static void put_query(struct buf *b, const struct openapi_operation *o)
 {
     bool var = strchr(o->path, '{') != NULL;
 
@@ -248,7 +231,7 @@ static void put_query(struct buf *b, const struct operation *o)
                    open + 1);
         put_schema(b, "          ", TEXT);
     }
-    for (const struct parameter *p = o->parameters; p->name; p++) {
+    for (const struct openapi_parameter *p = o->parameters; p->name; p++) {
         buf_printf(
             b, "        - name: \"%s\"\n          in: query\n          required: %s\n          description: \"%s\"\n",
             p->name, p->required ? "true" : "false", p->about);
@@ -256,7 +239,7 @@ static void put_query(struct buf *b, const struct operation *o)
     }
 }
 
-static void put_form(struct buf *b, const struct operation *o)
+static void put_form(struct buf *b, const struct openapi_operation *o)
 {
     unsigned required = 0;
 
@@ -270,13 +253,13 @@ static void put_form(struct buf *b, const struct operation *o)
     buf_putz(b,
              "      requestBody:\n        content:\n          application/x-www-form-urlencoded:\n            schema:\n"
              "              type: object\n");
-    for (const struct parameter *p = o->parameters; p->name; p++)
+    for (const struct openapi_parameter *p = o->parameters; p->name; p++)
         if (p->required)
             buf_printf(b, "%s\"%s\"", required++ ? ", " : "              required: [", p->name);
     if (required)
         buf_putz(b, "]\n");
     buf_putz(b, "              properties:\n");
-    for (const struct parameter *p = o->parameters; p->name; p++) {
+    for (const struct openapi_parameter *p = o->parameters; p->name; p++) {
         static const char *const types[] = {"string", "array, items: {type: string}", "string", "string", "integer",
                                             "boolean"};
 
@@ -284,60 +267,64 @@ static void put_form(struct buf *b, const struct operation *o)
     }
 }
 
-static void put_answers(struct buf *b, enum answer answer)
+static void put_answers(struct buf *b, enum openapi_answer answer, bool plain_errors)
 {
     static const char *const types[] = {[JSON] = "application/json",           [LINES] = "application/x-ndjson",
                                         [PROTOBUF] = "application/x-protobuf", [NOTHING] = NULL,
-                                        [EVENTS] = "text/event-stream",        [YAML] = "application/yaml"};
+                                        [EVENTS] = "text/event-stream",        [YAML] = "application/yaml",
+                                        [PLAIN] = "text/plain"};
 
     buf_putz(b, "      responses:\n");
     if (answer == NOTHING)
         buf_putz(b, "        \"204\": {description: Done.}\n");
+    else if (answer == SOCKET)
+        buf_putz(b, "        \"101\": {description: A WebSocket.}\n");
     else
         buf_printf(
             b,
             "        \"200\":\n          description: Fine.\n          content:\n            %s:\n              schema: %s\n",
             types[answer], answer == JSON ? "{$ref: \"#/components/schemas/Success\"}" : "{type: string}");
-    buf_putz(
-        b,
-        "        default:\n          description: What went wrong.\n          content:\n            application/json:\n"
-        "              schema: {$ref: \"#/components/schemas/Error\"}\n");
+    buf_printf(b,
+               "        default:\n          description: What went wrong.\n          content:\n            %s:\n"
+               "              schema: %s\n",
+               plain_errors ? "text/plain" : "application/json",
+               plain_errors ? "{type: string}" : "{$ref: \"#/components/schemas/Error\"}");
 }
 
 /* series_post of POST /series; two operations must not have one name. */
-static void put_operation(struct buf *b, const struct operation *o, const char *method)
+static void put_operation(struct buf *b, const struct openapi_operation *o, const char *method, bool plain_errors)
 {
     buf_printf(b, "    %s:\n      tags: [%s]\n      summary: \"%s\"\n      operationId: ", method, o->tag, o->about);
     for (const char *p = o->path + 1; *p; p++)
         if (*p != '{' && *p != '}')
             buf_putc(b, *p == '/' || *p == '.' ? '_' : *p);
     buf_printf(b, "_%s\n", method);
-    if (strcmp(method, "get") == 0 || strchr(o->path, '{'))
+    if (strcmp(method, "get") == 0 || strcmp(method, "delete") == 0 || strchr(o->path, '{'))
         put_query(b, o);
-    if (strcmp(method, "get") != 0)
+    if (strcmp(method, "get") != 0 && strcmp(method, "delete") != 0)
         put_form(b, o);
-    put_answers(b, o->answer);
+    put_answers(b, o->answer, plain_errors);
 }
 
-static void put_document(struct buf *b, const char *version, bool newer)
+void api_put_openapi(struct buf *b, const struct openapi_document *d, const char *version, bool newer)
 {
-    buf_printf(
-        b,
-        "openapi: %s\ninfo:\n  title: Tripod\n  description: \"The HTTP API of Prometheus, and a little more.\"\n"
-        "  version: \"%s\"\nservers:\n  - url: /api/v1\npaths:\n",
-        newer ? "3.2.0" : "3.1.0", version);
-    for (size_t i = 0; i < ARRAY_LEN(operations); i++) {
-        const struct operation *o = &operations[i];
+    static const struct {
+        unsigned method;
+        const char *name;
+    } methods[] = {{HTTP_GET, "get"}, {HTTP_POST, "post"}, {HTTP_PUT, "put"}, {HTTP_DELETE, "delete"}};
+
+    buf_printf(b, "openapi: %s\ninfo:\n  title: Tripod\n  description: \"%s\"\n  version: \"%s\"\nservers:\n  - url: %s\npaths:\n",
+               newer ? "3.2.0" : "3.1.0", d->about, version, d->server);
+    for (size_t i = 0; i < d->n; i++) {
+        const struct openapi_operation *o = &d->operations[i];
 
         if (o->answer == EVENTS && !newer)
             continue;
-        buf_printf(b, "  %s:\n", o->path);
-        if (o->methods & HTTP_GET)
-            put_operation(b, o, "get");
-        if (o->methods & HTTP_POST)
-            put_operation(b, o, "post");
-        if (o->methods & HTTP_PUT)
-            put_operation(b, o, "put");
+        if (i == 0 || strcmp(o->path, d->operations[i - 1].path) != 0) /* rows of one path stand together */
+            buf_printf(b, "  %s:\n", o->path);
+        for (size_t m = 0; m < ARRAY_LEN(methods); m++)
+            if (o->methods & methods[m].method)
+                put_operation(b, o, methods[m].name, d->plain_errors);
     }
     buf_putz(
         b,
@@ -348,13 +335,18 @@ static void put_document(struct buf *b, const char *version, bool newer)
         "        status: {type: string, const: error}\n        errorType: {type: string}\n        error: {type: string}\n");
 }
 
+static const struct openapi_document document = {.about = "The HTTP API of Prometheus, and a little more.",
+                                                 .server = "/api/v1",
+                                                 .operations = operations,
+                                                 .n = ARRAY_LEN(operations)};
+
 static void handle(struct http_request *r, void *arg)
 {
     const struct api_ctx *c = arg;
     struct str version = api_param(r, "openapi_version");
     struct buf b = {0};
 
-    put_document(&b, c->version ? c->version : "unknown", str_starts(version, STR("3.2")));
+    api_put_openapi(&b, &document, c->version ? c->version : "unknown", str_starts(version, STR("3.2")));
     http_reply(r, 200, "application/yaml; charset=utf-8", buf_str(&b));
     buf_release(&b);
 }

@@ -64,7 +64,7 @@ static void run_query(struct api_call *k, struct query *q)
     struct node *n = NULL;
     struct api_stream s;
     struct err e;
-    int code = promql_parse(&q->arena, q->text, &n, NULL, NULL, &e);
+    int code = promql_parse_query(q, &n, &e);
 
     if (code == 0) {
         t.parsed_ns = clock_mono_ns();
@@ -78,7 +78,7 @@ static void run_query(struct api_call *k, struct query *q)
         api_call_fail(k, q, &e);
         return;
     }
-    api_stream_init(&s, k->r, NULL);
+    api_stream_init(&s, k->r, q, NULL);
     s.within_ms = q->limits.timeout_ms; /* once more: who holds a place must not hold it for ever */
     put_answer(&s, k, q, &res, &t);
     promql_release(n);
@@ -207,8 +207,9 @@ static void run_text(struct api_call *k, struct query *q, bool tree)
     struct node *n = NULL;
     struct err e;
 
-    if (promql_parse(&q->arena, q->text, &n, NULL, NULL, &e) < 0) {
-        api_invalid_param(&e, "query");
+    if (promql_parse_query(q, &n, &e) < 0) {
+        if (e.code == ERR_INVALID)
+            api_invalid_param(&e, "query");
         api_call_fail(k, q, &e);
         return;
     }

@@ -15,6 +15,7 @@
 #include "query/api/inside.h"
 #include "query/api/read_request.h"
 #include "query/api/read_series.h"
+#include "query/vector/sort.h"
 
 #include "tsdb/tsdb.h"
 
@@ -121,8 +122,8 @@ static int read_one(struct reading *rd, const struct read_query *rq, struct err 
         code = read_part(rd, sel, i, e);
     if (code == 0)
         code = charge(rd, e);
-    if (code == 0 && rd->n > 1)
-        qsort(rd->v, rd->n, sizeof *rd->v, by_labels); /* while the select lends the labels */
+    if (code == 0) /* while the select lends the labels */
+        code = sort_items(rd->v, rd->n, sizeof *rd->v, by_labels, rd->q, where, e);
     log_warnings(sel);
     tsdb_select_close(sel);
     return code;
@@ -134,7 +135,7 @@ static void answer_chunks(struct http_request *r, struct query *q, struct readin
 {
     struct api_stream s;
 
-    api_stream_init(&s, r, "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse");
+    api_stream_init(&s, r, q, "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse");
     s.within_ms = q->limits.timeout_ms;
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t k = 0; k < v[i].n && api_stream_flush(&s) == 0; k++)

@@ -125,7 +125,7 @@ static void run_search(struct api_call *k, struct query *q)
     api_match_sets_release(k->sets, k->nsets);
     more = n > sc->limit;
     n = MIN(n, sc->limit);
-    api_stream_init(&s, k->r, "application/x-ndjson; charset=utf-8");
+    api_stream_init(&s, k->r, q, "application/x-ndjson; charset=utf-8");
     do {
         batch = MIN(n - put, sc->batch);
         put_batch(&s, sc, q, v + put, batch);

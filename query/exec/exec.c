@@ -11,7 +11,9 @@
  */
 #include "query/exec/exec.h"
 
+#include "base/chunks.h"
 #include "query/exec/turn.h"
+#include "query/exec/watch.h"
 
 #include <assert.h>
 #include <malloc.h>
@@ -20,7 +22,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { TRIM_BYTES = 64 << 20, LONG_WORK = 2000000 };
+enum {
+    TRIM_BYTES = 64 << 20, /* given back by queries: the allocator is told to return what it keeps */
+    TRIM_STEP_BYTES = 32 << 20,
+    TRIM_MS = 250,  /* between two steps */
+    LOOK_MS = 1000, /* while there is nothing to return */
+    LONG_WORK = 2000000
+};
 
 struct deferred {
     void (*fn)(void *arg);
@@ -45,6 +53,7 @@ struct query_engine {
     /* Set at start. */
     struct query_engine_opts opts;
     struct pool *pool, *runners;
+    pthread_t returner;
 
     struct turns turns; /* has its own locks */
 
@@ -54,6 +63,8 @@ struct query_engine {
     struct entry *waiting_first, *waiting_last; /* those that have no place */
     uint32_t running, waiting;
     uint64_t next_id, refused, canceled, timed_out, limited;
+    bool closing;
+    pthread_cond_t closed;
 
     /* Any thread. */
     _Atomic uint64_t bytes;      /* charged by all queries */
@@ -83,6 +94,54 @@ static unsigned default_threads(void)
     return cores < 1 ? 4 : (unsigned)cores * 2;
 }
 
+/*
+ * Memory that queries took lies ready for the next ones, and goes back in small steps once nobody has needed it for a while:
+ * returning hundreds of MiB at once would hold up every thread that asks for memory.
+ */
+static void *return_memory(void *arg)
+{
+    struct query_engine *en = arg;
+    struct timespec until;
+    bool closing = false, idle;
+
+    while (!closing) {
+        int64_t ms = chunks_idle() ? TRIM_MS : LOOK_MS;
+
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += ms / 1000;
+        until.tv_nsec += ms % 1000 * 1000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_mutex_lock(&en->mu);
+        if (!en->closing)
+            pthread_cond_timedwait(&en->closed, &en->mu, &until);
+        closing = en->closing;
+        idle = en->first == NULL;
+        pthread_mutex_unlock(&en->mu);
+        chunks_trim(TRIM_STEP_BYTES);
+        if (idle && atomic_load(&en->given_back) >= TRIM_BYTES) {
+            atomic_store(&en->given_back, 0);
+            malloc_trim(0); /* else the allocator keeps what many threads took in pieces */
+        }
+    }
+    return NULL;
+}
+
+static void start_returner(struct query_engine *en)
+{
+    pthread_condattr_t attr;
+    int code;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&en->closed, &attr);
+    pthread_condattr_destroy(&attr);
+    code = pthread_create(&en->returner, NULL, return_memory, en);
+    assert(code == 0);
+    (void)code;
+    pthread_setname_np(en->returner, "query/memory");
+}
+
 struct query_engine *query_engine_new(const struct query_engine_opts *o)
 {
     struct query_engine *en = x_zalloc(sizeof *en);
@@ -99,6 +158,7 @@ struct query_engine *query_engine_new(const struct query_engine_opts *o)
         en->opts.concurrent_max = 1;
     en->pool = pool_new("query", en->opts.threads, 0);
     en->runners = pool_new("run", en->opts.concurrent_max, 0);
+    start_returner(en);
     return en;
 }
 
@@ -113,6 +173,12 @@ void query_engine_free(struct query_engine *en)
     pthread_mutex_unlock(&en->mu);
     pool_free(en->runners);
     pool_free(en->pool);
+    pthread_mutex_lock(&en->mu);
+    en->closing = true;
+    pthread_cond_signal(&en->closed);
+    pthread_mutex_unlock(&en->mu);
+    pthread_join(en->returner, NULL);
+    pthread_cond_destroy(&en->closed);
     assert(!en->first && !en->waiting_first);
     pthread_mutex_destroy(&en->mu);
     turns_release(&en->turns);
@@ -137,6 +203,7 @@ void query_expect(struct query *q, uint64_t work)
 
 void query_leave(struct query *q)
 {
+    watch_leave("a pause");
     turn_leave(&q->engine->turns);
 }
 
@@ -184,6 +251,7 @@ static void run_entry(void *arg)
     struct entry *x = arg;
 
     turn_run(&x->turn);
+    watch_begin("the start");
     x->fn(&x->q, x->arg);
 }
 
@@ -243,6 +311,7 @@ struct query *query_begin(struct query_engine *en, const char *lang, struct str 
     pthread_mutex_unlock(&en->mu);
     turn_begin(&en->turns, &x->turn);
     turn_run(&x->turn);
+    watch_begin("the start");
     return &x->q;
 }
 
@@ -259,7 +328,6 @@ void query_end(struct query *q)
 {
     struct entry *x = (struct entry *)q;
     struct query_engine *en = q->engine;
-    uint64_t given_back;
 
     for (struct deferred *d = x->deferred; d; d = d->next)
         d->fn(d->arg);
@@ -283,11 +351,10 @@ void query_end(struct query *q)
         }
     }
     pthread_mutex_unlock(&en->mu);
-    given_back = atomic_fetch_add(&en->given_back, q->bytes_peak) + q->bytes_peak;
+    atomic_fetch_add(&en->given_back, q->bytes_peak);
     arena_release(&x->q.arena);
     free(x);
-    if (given_back >= TRIM_BYTES && atomic_exchange(&en->given_back, 0) >= TRIM_BYTES)
-        malloc_trim(0); /* else the allocator keeps what many threads took in pieces */
+    watch_leave("the end");
 }
 
 /* --- the budget --------------------------------------------------------------------------------- */
@@ -339,6 +406,7 @@ int query_check(struct query *q, const char *where, struct err *e)
     int64_t now = clock_mono_ns();
     int stop;
 
+    watch_check(where);
     turn_check(&q->engine->turns, &x->turn, now, &q->stop);
     stop = atomic_load_explicit(&q->stop, memory_order_relaxed);
     if (stop)
@@ -348,6 +416,23 @@ int query_check(struct query *q, const char *where, struct err *e)
     if (q->canceled && q->canceled(q->canceled_arg))
         return stopped(q, ERR_CANCELED, where, e);
     return 0;
+}
+
+bool query_must_stop(struct query *q)
+{
+    return atomic_load_explicit(&q->stop, memory_order_relaxed) || clock_mono_ns() > q->deadline_ns ||
+           (q->canceled && q->canceled(q->canceled_arg));
+}
+
+int query_give_way(struct query *q, const char *where)
+{
+    struct entry *x = (struct entry *)q;
+    int stop;
+
+    watch_check(where);
+    turn_check(&q->engine->turns, &x->turn, clock_mono_ns(), &q->stop);
+    stop = atomic_load_explicit(&q->stop, memory_order_relaxed);
+    return stop ? stop : q->canceled && q->canceled(q->canceled_arg) ? ERR_CANCELED : 0;
 }
 
 static int over_memory(struct query *q, uint64_t now, uint64_t all, bool own, const char *where, struct err *e)

@@ -77,6 +77,28 @@ void query_expect(struct query *q, uint64_t work);
 void query_leave(struct query *q);
 /* <0 when the query must stop; e gets the sentence. A long query may have to wait here for its turn. where: the operator, for the sentence ("rate", "sum by (job)"). */
 int query_check(struct query *q, const char *where, struct err *e);
+/* Would query_check end it? Never waits, so it may be asked where a lock is held; who hears yes lets go and calls query_check. */
+bool query_must_stop(struct query *q);
+/* query_check for who writes the answer of a query that has been evaluated: its deadline is behind it. <0: nobody wants the rest. */
+int query_give_way(struct query *q, const char *where);
+/*
+ * query_check once in so much work. Work is counted in samples looked at or the like, a few ns each: a row of labels made
+ * or compared is worth some hundred.
+ */
+struct query_pace {
+    struct query *q; /* NULL: nothing is checked */
+    const char *where;
+    uint64_t work;
+};
+enum { QUERY_PACE_WORK = 100000 };
+static inline int query_pace(struct query_pace *p, uint64_t work, struct err *e)
+{
+    p->work += work;
+    if (p->work < QUERY_PACE_WORK || !p->q)
+        return 0;
+    p->work = 0;
+    return query_check(p->q, p->where, e);
+}
 /*
  * Charges memory (give back with a negative number; query_end gives back the rest). ERR_LIMIT names bytes_max, the need
  * and `where`; ERR_BUSY when all queries together hold too much.

@@ -5,7 +5,9 @@
 
 #include <assert.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     MS = 1000000,
@@ -18,12 +20,14 @@ enum {
     FRESH_NS = 50 * MS,
     SLICE_NS = 10 * MS, /* in a seat while others stand */
     GONE_NS = 20 * MS,
+    LONG_SLICE_NS = 50 * MS,
 };
 
 /* Of the thread that works, whichever query it works for. Its address is the thread's name. */
 static __thread struct {
     int64_t credit, checked_ns, yielded_ns, seated_ns;
     struct seat *seat;
+    bool long_slice;
 } mine = {.credit = CREDIT_MAX};
 
 /* On the stack of the thread that waits. */
@@ -40,6 +44,29 @@ static void cond_init(pthread_cond_t *cond)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(cond, &attr);
     pthread_condattr_destroy(&attr);
+}
+
+/*
+ * Work that takes long asks the kernel for longer slices: then a thread that wakes up for something short, ours or not, runs at once
+ * and not when the slice at hand is over. Kernels before 6.12 have no such wish and take no notice.
+ */
+static void want_slice(bool is_long)
+{
+    struct { /* sched_setattr(2): the C library has no name for it yet */
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } attr = {0};
+
+    if (mine.long_slice == is_long)
+        return;
+    mine.long_slice = is_long;
+    if (syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) < 0 || (attr.policy != SCHED_OTHER && attr.policy != SCHED_BATCH))
+        return;
+    attr.runtime = is_long ? LONG_SLICE_NS : 0;
+    syscall(SYS_sched_setattr, 0, &attr, 0);
 }
 
 void turns_init(struct turns *ts, unsigned processors)
@@ -68,6 +95,7 @@ void turn_run(struct turn *t)
     t->thread = pthread_self();
     t->began_ns = clock_mono_ns();
     t->began_cpu_ns = clock_thread_cpu_ns();
+    want_slice(false);
 }
 
 /* The query is no longer short, or no longer there. */
@@ -262,10 +290,13 @@ void turn_check(struct turns *ts, struct turn *t, int64_t now_ns, const _Atomic 
 
     mine.checked_ns = now_ns;
     if (atomic_load_explicit(&t->is_short, memory_order_relaxed)) {
-        if (!has_grown_long(t, now_ns))
+        if (!has_grown_long(t, now_ns)) {
+            want_slice(false);
             return;
+        }
         end_short(ts, t);
     }
+    want_slice(true);
     /* A thread that last checked long ago did something else since. */
     mine.credit = MIN(CREDIT_MAX, mine.credit + MIN(ran, MS) * CREDIT_A_RUN);
     if (short_ones_run(ts, now_ns))

@@ -113,6 +113,9 @@ struct promql_parse_error {
  * NULL) gets all.
  */
 int promql_parse(struct arena *a, struct str text, struct node **out, struct promql_parse_error **errors, uint32_t *nerrors, struct err *e);
+/* The text of q, into its arena; ends like query_check when q must stop meanwhile. */
+struct query;
+int promql_parse_query(struct query *q, struct node **out, struct err *e);
 void promql_release(struct node *n);
 /* Selector only, as match[] wants: matchers borrowed from the arena, to be released one by one. Empty-matching sets are ERR_INVALID. */
 int promql_parse_matchers(struct arena *a, struct str text, struct matcher **out, uint32_t *n, struct err *e);

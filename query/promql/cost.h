@@ -34,6 +34,7 @@ struct node_cost {
     uint64_t chain_series;
     int64_t chain_ns; /* of all threads that read, with what stands below it in the chain */
     uint32_t threads; /* that read */
+    unsigned reads;   /* of selectors: TSDB_READS_* of all evaluations */
 };
 
 /* --- nodes evaluated by themselves, on the evaluating thread ---------------------------------------- */

@@ -11,11 +11,12 @@
 
 #include "query/promql/plan.h"
 #include "query/vector/histogram.h"
+#include "query/vector/sort.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-enum { DEPTH_MAX = 2000 };
+enum { DEPTH_MAX = 2000, LABELS_WORK = 256 };
 
 /* --- scalars ---------------------------------------------------------------------------------- */
 
@@ -105,6 +106,8 @@ int eval_scalar(struct eval *ev, const struct node *n, const struct grid *g, dou
 /* What was worked out for one step stands at all. */
 static int broadcast(struct vec *one, uint32_t nsteps, struct vec *out, struct err *e)
 {
+    struct query_pace pace = {out->pile.q, "step invariant", 0};
+
     for (uint32_t i = 0; i < one->n; i++) {
         const struct row *from = &one->rows[i];
         struct row *r = vec_add(out, "step invariant", e);
@@ -118,6 +121,8 @@ static int broadcast(struct vec *one, uint32_t nsteps, struct vec *out, struct e
             r->v[k] = from->v[0];
         for (uint32_t k = 0; k < nsteps && from->h; k++)
             r->h[k] = from->h[0];
+        if (query_pace(&pace, nsteps, e) < 0)
+            return e->code;
     }
     return 0;
 }
@@ -165,12 +170,15 @@ static int vector_of_scalar(struct eval *ev, const struct node *n, const struct 
 static int eval_negation(struct eval *ev, const struct node *n, const struct grid *g, struct vec *out, struct err *e)
 {
     struct stage st = {.kind = STAGE_NEGATE, .node = n};
+    struct query_pace pace = {ev->q, "-", 0};
     struct elem_notes notes = {0};
     int code = eval_vector(ev, n->unary.expr, g, out, e);
 
     for (uint32_t i = 0; i < out->n && code == 0 && n->unary.op == OP_SUB; i++) {
         code = stages_apply(&st, &out->rows[i], g->n, &out->pile, &notes, e);
         out->rows[i].drop_name = true;
+        if (code == 0)
+            code = query_pace(&pace, g->n, e);
     }
     return code;
 }
@@ -235,6 +243,7 @@ int eval_vector(struct eval *ev, const struct node *n, const struct grid *g, str
 
 int eval_drop_names(struct vec *v, struct err *e)
 {
+    struct query_pace pace = {v->pile.q, "names", 0};
     bool any = false;
 
     for (uint32_t i = 0; i < v->n; i++) {
@@ -242,6 +251,8 @@ int eval_drop_names(struct vec *v, struct err *e)
 
         if (!r->drop_name)
             continue;
+        if (query_pace(&pace, LABELS_WORK, e) < 0)
+            return e->code;
         r->labels = labels_drop_name(&v->pile.a, &r->labels);
         r->drop_name = false;
         any = true;
@@ -316,6 +327,7 @@ static uint64_t points_to_make(const struct eval *ev, const struct vec *v, uint6
 
 static int make_result(struct eval *ev, struct vec *v, const struct grid *g, struct promql_result *out, struct err *e)
 {
+    struct query_pace pace = {ev->q, "result", 0};
     uint64_t points;
 
     if (eval_drop_names(v, e) < 0)
@@ -328,11 +340,14 @@ static int make_result(struct eval *ev, struct vec *v, const struct grid *g, str
                      "result", e) < 0)
         return e->code;
     out->series = arena_alloc(ev->arena, (v->n + (size_t)1) * sizeof *out->series);
-    for (uint32_t i = 0; i < v->n; i++)
+    for (uint32_t i = 0; i < v->n; i++) {
         put_series(ev, &v->rows[i], g, out);
-    if (!ev->o->instant && out->nseries > 1)
-        qsort(out->series, out->nseries, sizeof *out->series, by_labels);
-    return 0;
+        if (query_pace(&pace, LABELS_WORK + g->n, e) < 0)
+            return e->code;
+    }
+    if (ev->o->instant)
+        return 0;
+    return sort_items(out->series, out->nseries, sizeof *out->series, by_labels, ev->q, "result", e);
 }
 
 /* --- books --------------------------------------------------------------------------------------- */
@@ -483,7 +498,7 @@ int promql_eval(struct query *q, const struct node *expr, struct str text, const
 int promql_run(struct query *q, const struct promql_opts *o, struct promql_result *out, struct err *e)
 {
     struct node *tree;
-    int code = promql_parse(&q->arena, q->text, &tree, NULL, NULL, e);
+    int code = promql_parse_query(q, &tree, e);
 
     if (code < 0)
         return code;

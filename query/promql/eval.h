@@ -124,6 +124,7 @@ struct reader {
     struct eval *ev;
     const struct source *src;
     const struct rollup_read *rollup;
+    bool newest; /* nothing but the sample that stands at the only step is read of a series */
     uint32_t part;
     struct tsdb_cursor *cur;
     struct window_cache cache;
@@ -159,6 +160,8 @@ struct sink {
     int (*end)(struct reader *r, void *arg, struct err *e); /* always called for a part that began; takes r->sink */
 };
 
+/* What a select of this evaluation is held to. */
+struct tsdb_limits eval_limits(struct eval *ev);
 /* Reads all parts. Rows in which nothing stands are not passed on. */
 int source_run(struct eval *ev, const struct source *src, const struct sink *sink, struct err *e);
 /* Labels of the series at hand: the array from a. */

@@ -12,6 +12,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+enum { GROUP_WORK = 256, FINISH_WORK = 8, HISTOGRAM_WORK = 64 };
+
 /* What the parts share, and where they are merged. */
 struct aggregation {
     struct eval *ev;
@@ -61,6 +63,7 @@ static void part_free(struct part *p)
 /* Takes the groups of a part over, or merges them into those that are there. */
 static int merge_part(struct aggregation *x, struct part *p, struct err *e)
 {
+    struct query_pace pace = {x->ev->q, x->spec.where, 0};
     int code = 0;
 
     for (uint32_t i = 0; i < p->table.n && code == 0; i++) {
@@ -71,6 +74,8 @@ static int merge_part(struct aggregation *x, struct part *p, struct err *e)
             g->state = p->table.groups[i].state;
         else
             code = aggr_merge(&x->spec, g->state, p->table.groups[i].state, &x->pile, e);
+        if (code == 0)
+            code = query_pace(&pace, GROUP_WORK + (added ? 0 : x->spec.nsteps), e);
     }
     x->spec.notes |= p->aggr.notes;
     if (!x->bad_metric.n)
@@ -118,6 +123,7 @@ static int over_chain(struct aggregation *x, const struct source *src, struct er
 
 static int over_vector(struct aggregation *x, const struct vec *v, struct err *e)
 {
+    struct query_pace pace = {x->ev->q, x->spec.where, 0};
     struct part *p = part_new(x);
     int code = 0;
 
@@ -131,6 +137,8 @@ static int over_vector(struct aggregation *x, const struct vec *v, struct err *e
             code = add_row(p, g, added, &v->rows[i], e);
         if (p->aggr.notes & ~before & AGGR_MIXED_SCHEMAS)
             p->bad_metric = labels_get(&v->rows[i].labels, STR(LABEL_NAME));
+        if (code == 0)
+            code = query_pace(&pace, GROUP_WORK + v->nsteps * (v->rows[i].h ? HISTOGRAM_WORK : 1), e);
     }
     if (code == 0)
         return merge_part(x, p, e);
@@ -163,6 +171,8 @@ static void say_notes(struct aggregation *x)
 
 static int finish(struct aggregation *x, struct vec *out, struct err *e)
 {
+    struct query_pace pace = {x->ev->q, x->spec.where, 0};
+
     for (uint32_t i = 0; i < x->all.n; i++) {
         struct group *g = &x->all.groups[i];
         struct row *r = vec_add(out, x->spec.where, e);
@@ -170,7 +180,7 @@ static int finish(struct aggregation *x, struct vec *out, struct err *e)
         if (!r)
             return ERR_LIMIT;
         r->labels = labels_dup(&out->pile.a, &g->labels);
-        if (aggr_finish(&x->spec, g->state, out, r, e) < 0)
+        if (aggr_finish(&x->spec, g->state, out, r, e) < 0 || query_pace(&pace, GROUP_WORK + out->nsteps * FINISH_WORK, e) < 0)
             return e->code;
     }
     vec_compact(out);

@@ -34,6 +34,7 @@ static int with_scalar(struct eval *ev, const struct node *n, const struct grid 
     bool swap = n->binary.l->type == PQ_SCALAR;
     struct stage st = {
         .kind = STAGE_BINOP, .node = n, .op = {eval_op(n->binary.op), n->binary.return_bool}, .swap = swap};
+    struct query_pace pace = {ev->q, promql_op_text(n->binary.op), 0};
     double *s;
 
     if (eval_scalar(ev, swap ? n->binary.l : n->binary.r, g, &s, e) < 0 ||
@@ -47,6 +48,8 @@ static int with_scalar(struct eval *ev, const struct node *n, const struct grid 
             return e->code;
         eval_remark(ev, n, remark_of_elem(&notes), STR_NULL);
         out->rows[i].drop_name |= n->binary.return_bool || n->binary.op <= OP_ATAN2;
+        if (query_pace(&pace, g->n, e) < 0)
+            return e->code;
     }
     vec_compact(out);
     return 0;
@@ -58,28 +61,37 @@ static int with_scalar(struct eval *ev, const struct node *n, const struct grid 
 static int mark_presence(struct eval *ev, const struct vec *v, const uint32_t *keys, uint32_t nkeys, uint8_t **seen,
                          struct err *e)
 {
+    struct query_pace pace = {ev->q, "set operator", 0};
     size_t bytes = (size_t)nkeys * v->nsteps + 1;
 
     *seen = NULL;
     if (query_charge(ev->q, (int64_t)bytes, "set operator", e) < 0)
         return e->code;
     *seen = x_zalloc(bytes);
-    for (uint32_t i = 0; i < v->n; i++)
+    for (uint32_t i = 0; i < v->n; i++) {
         for (uint32_t s = 0; s < v->nsteps; s++)
             (*seen)[(size_t)keys[i] * v->nsteps + s] |= v->rows[i].has[s];
+        if (query_pace(&pace, v->nsteps, e) < 0)
+            return e->code;
+    }
     return 0;
 }
 
 /* Drops what has (or, for `and`, has no) partner. */
-static void filter(struct vec *v, const uint32_t *keys, const uint8_t *seen, bool keep_matched)
+static int filter(struct vec *v, const uint32_t *keys, const uint8_t *seen, bool keep_matched, struct err *e)
 {
+    struct query_pace pace = {v->pile.q, "set operator", 0};
+
     for (uint32_t i = 0; i < v->n; i++) {
         const uint8_t *m = seen + (size_t)keys[i] * v->nsteps;
         uint8_t *has = v->rows[i].has;
 
         for (uint32_t s = 0; s < v->nsteps; s++)
             has[s] = (m[s] != 0) == keep_matched ? has[s] : ROW_NONE;
+        if (query_pace(&pace, v->nsteps, e) < 0)
+            return e->code;
     }
+    return 0;
 }
 
 static int set_operator(struct eval *ev, const struct node *n, struct vec *l, struct vec *r, struct vec *out,
@@ -90,13 +102,12 @@ static int set_operator(struct eval *ev, const struct node *n, struct vec *l, st
     bool is_or = n->binary.op == OP_OR;
     int code;
 
-    match_keys_make(&k, n->binary.matching, l, r);
-    code = mark_presence(ev, is_or ? l : r, is_or ? k.left : k.right, k.nkeys, &seen, e);
+    code = match_keys_make(&k, n->binary.matching, l, r, e);
+    if (code == 0)
+        code = mark_presence(ev, is_or ? l : r, is_or ? k.left : k.right, k.nkeys, &seen, e);
+    if (code == 0)
+        code = is_or ? filter(r, k.right, seen, false, e) : filter(l, k.left, seen, n->binary.op == OP_AND, e);
     if (code == 0) {
-        if (is_or)
-            filter(r, k.right, seen, false);
-        else
-            filter(l, k.left, seen, n->binary.op == OP_AND);
         vec_join(out, l);
         if (is_or)
             vec_join(out, r);

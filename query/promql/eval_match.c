@@ -16,6 +16,8 @@
 
 #include <stdlib.h>
 
+enum { WORK_A_ROW = 4, WORK_A_HISTOGRAM = 64, WORK_LABELS = 256 };
+
 struct matcher_state {
     struct eval *ev;
     const struct node *n;
@@ -33,6 +35,7 @@ struct matcher_state {
     uint8_t *missing;                 /* scratch: one per step */
     double *fill;                     /* scratch: a fill value at every step */
     struct elem_notes notes;
+    struct query_pace pace;
     struct err *e;
 };
 
@@ -48,11 +51,15 @@ static uint32_t *lists(const uint32_t *keys, uint32_t n, uint32_t nkeys, uint32_
     return first;
 }
 
-static void any_present(const struct vec *v, uint8_t *any)
+static int any_present(struct matcher_state *x, const struct vec *v, uint8_t *any)
 {
-    for (uint32_t i = 0; i < v->n; i++)
+    for (uint32_t i = 0; i < v->n; i++) {
         for (uint32_t s = 0; s < v->nsteps; s++)
             any[s] |= v->rows[i].has[s] != 0;
+        if (query_pace(&x->pace, v->nsteps, x->e) < 0)
+            return x->e->code;
+    }
+    return 0;
 }
 
 /* --- ambiguity -------------------------------------------------------------------------------- */
@@ -92,6 +99,8 @@ static int check_one_side(struct matcher_state *x, uint32_t key)
             for (uint32_t s = 0; s < x->nsteps; s++)
                 if (a->has[s] && b->has[s] && x->both[s])
                     return duplicate_one(x, a, b);
+            if (query_pace(&x->pace, x->nsteps, x->e) < 0)
+                return x->e->code;
         }
     return 0;
 }
@@ -100,12 +109,14 @@ static int check_one_side(struct matcher_state *x, uint32_t key)
 static int check_many_side(struct matcher_state *x, uint32_t key)
 {
     for (uint32_t s = 0; s < x->nsteps; s++) {
-        uint32_t many = 0, one = x->has_fill_one;
+        uint32_t many = 0, one = x->has_fill_one, nrows = 0;
 
-        for (uint32_t i = x->many_first[key]; i; i = x->many_next[i - 1])
+        for (uint32_t i = x->many_first[key]; i; i = x->many_next[i - 1], nrows++)
             many += x->many->rows[i - 1].has[s] != 0;
-        for (uint32_t i = x->one_first[key]; i; i = x->one_next[i - 1])
+        for (uint32_t i = x->one_first[key]; i; i = x->one_next[i - 1], nrows++)
             one += x->one->rows[i - 1].has[s] != 0;
+        if (query_pace(&x->pace, nrows * WORK_A_ROW, x->e) < 0)
+            return x->e->code;
         if (many > 1 && one)
             return err_set(
                 x->e, ERR_EXEC,
@@ -142,6 +153,8 @@ static int combine(struct matcher_state *x, const struct row *many, const struct
 
     if (!r)
         return ERR_LIMIT;
+    if (query_pace(&x->pace, WORK_LABELS + x->nsteps * (h ? WORK_A_HISTOGRAM : 1), x->e) < 0)
+        return x->e->code;
     r->labels = result_labels(x, &many->labels, &one->labels);
     r->drop_name = many->drop_name || x->n->binary.return_bool;
     if (h && row_want_h(out, r, "binary operator", x->e) < 0)
@@ -234,20 +247,18 @@ static void set_sides(struct matcher_state *x, struct vec *l, struct vec *r, con
 static int match_all(struct matcher_state *x, uint32_t nkeys)
 {
     bool grouping = x->m && x->m->card != CARD_ONE_TO_ONE;
-    uint8_t *other;
+    uint8_t *other = x_zalloc(x->nsteps + 1);
+    int code = any_present(x, x->many, x->both);
 
-    any_present(x->many, x->both);
-    other = x_zalloc(x->nsteps + 1);
-    any_present(x->one, other);
+    if (code == 0)
+        code = any_present(x, x->one, other);
     for (uint32_t s = 0; s < x->nsteps; s++)
         x->both[s] = (x->both[s] & other[s]) | (x->has_fill_one || x->has_fill_many);
     free(other);
-    for (uint32_t key = 0; key < nkeys; key++) {
-        if (key % 1024 == 0 && query_check(x->ev->q, "binary operator", x->e) < 0)
-            return x->e->code;
-        if (one_group(x, key) < 0)
-            return x->e->code;
-    }
+    for (uint32_t key = 0; key < nkeys && code == 0; key++)
+        code = one_group(x, key);
+    if (code < 0)
+        return code;
     if (pile_settle(&x->out->pile, "binary operator", x->e) < 0)
         return x->e->code;
     return grouping
@@ -264,11 +275,16 @@ int eval_match(struct eval *ev, const struct node *n, const struct grid *g, stru
                               .op = {eval_op(n->binary.op), n->binary.return_bool},
                               .out = out,
                               .nsteps = g->n,
+                              .pace = {ev->q, promql_op_text(n->binary.op), 0},
                               .e = e};
     struct match_keys k;
     int code;
 
-    match_keys_make(&k, x.m, l, r);
+    code = match_keys_make(&k, x.m, l, r, e);
+    if (code < 0) {
+        match_keys_release(&k);
+        return code;
+    }
     set_sides(&x, l, r, &k);
     x.many_first = lists(x.many_key, x.many->n, k.nkeys, &x.many_next);
     x.one_first = lists(x.one_key, x.one->n, k.nkeys, &x.one_next);

@@ -5,6 +5,8 @@
 #include "query/promql/eval.h"
 #include "query/promql/plan.h"
 #include "query/vector/histogram.h"
+#include "query/vector/plain.h"
+#include "query/vector/sort.h"
 
 #include <stdlib.h>
 
@@ -257,6 +259,7 @@ static int matrix_of_subquery(struct eval *ev, const struct node *sub, int64_t a
 {
     struct grid g = {at, 0, 1}, ig;
     struct steps st = eval_steps(&g, &sub->subquery.when, sub->subquery.range_ms);
+    struct query_pace pace = {ev->q, "subquery", 0};
     struct sample_counts *outer;
     struct vec v;
     int code;
@@ -274,7 +277,9 @@ static int matrix_of_subquery(struct eval *ev, const struct node *sub, int64_t a
         const struct row *r = &v.rows[i];
         struct promql_series *s = push_series(ev, out, v.n);
 
-        code = query_charge(ev->q, (int64_t)(ig.n * sizeof *s->points), "subquery", e);
+        code = query_pace(&pace, ig.n + 256, e);
+        if (code == 0)
+            code = query_charge(ev->q, (int64_t)(ig.n * sizeof *s->points), "subquery", e);
         if (code < 0)
             break;
         s->labels = labels_dup(ev->arena, &r->labels);
@@ -372,6 +377,8 @@ int eval_matrix(struct eval *ev, const struct node *n, int64_t at, struct promql
         o.nmatchers = sel->selector.nmatchers;
         o.mint = st.first - st.range + 1;
         o.maxt = st.first;
+        o.limits = eval_limits(ev);
+        o.no_index = vector_plain();
         o.rollup = ev->o->samples_only ? TSDB_ROLLUP_NONE : TSDB_ROLLUP_THIN;
         code = tsdb_select_open(ev->o->db, &o, &select, e);
         if (code == 0) {
@@ -379,6 +386,8 @@ int eval_matrix(struct eval *ev, const struct node *n, int64_t at, struct promql
 
             tsdb_select_rollup(select, &used);
             rollup_say(ev, sel, &used, false);
+            if (sel->cost)
+                sel->cost->reads |= used.reads;
         }
         for (uint32_t i = 0; code == 0 && i < tsdb_select_parts(select); i++)
             code = matrix_part(ev, select, i, out, e);
@@ -387,7 +396,5 @@ int eval_matrix(struct eval *ev, const struct node *n, int64_t at, struct promql
     }
     if (n->cost)
         cost_end(ev->q, n, &mark, 1, out->nseries);
-    if (code == 0 && out->nseries > 1)
-        qsort(out->series, out->nseries, sizeof *out->series, by_labels);
-    return code;
+    return code < 0 ? code : sort_items(out->series, out->nseries, sizeof *out->series, by_labels, ev->q, "range vector", e);
 }

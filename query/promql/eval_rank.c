@@ -9,6 +9,7 @@
 #include "query/promql/groups.h"
 #include "query/vector/histogram.h"
 #include "query/vector/ranked.h"
+#include "query/vector/sort.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -23,9 +24,12 @@ struct ranking {
     struct group_table table;
     uint32_t *group; /* of each row */
     struct vec *v;
+    struct query_pace pace;
 };
 
-static void assign_groups(struct ranking *x)
+enum { WORK_LABELS = 256, WORK_A_PLACE = 4, WORK_A_ROW = 64, WORK_AN_OFFER = 32, WORK_A_TEXT = 256 };
+
+static int assign_groups(struct ranking *x, struct err *e)
 {
     x->by = grouping_of(x->ev->arena, x->n);
     x->table.by = &x->by;
@@ -36,7 +40,10 @@ static void assign_groups(struct ranking *x)
 
         group_of_labels(&x->table, &x->v->rows[i].labels, &g, &added);
         x->group[i] = (uint32_t)(g - x->table.groups);
+        if (query_pace(&x->pace, WORK_LABELS, e) < 0)
+            return e->code;
     }
+    return 0;
 }
 
 static int check_k(const double *k, uint32_t n, struct err *e)
@@ -84,25 +91,28 @@ static void heaps_release(struct heaps *h)
     free(h->size);
 }
 
-static bool best_at(struct ranking *x, struct heaps *h, uint32_t s, double k, bool top)
+static int best_at(struct ranking *x, struct heaps *h, uint32_t s, double k, bool top, bool *histograms, struct err *e)
 {
-    bool histograms = false;
+    int code = 0;
 
     memset(h->size, 0, x->table.n * sizeof *h->size);
-    for (uint32_t i = 0; i < x->v->n; i++) {
+    for (uint32_t i = 0; i < x->v->n && code == 0; i++) {
         struct row *r = &x->v->rows[i];
         uint32_t g = x->group[i];
 
+        code = query_pace(&x->pace, WORK_AN_OFFER, e);
         if (r->has[s] == ROW_FLOAT && k >= 1)
             ranked_offer(h->items + h->begin[g], &h->size[g], k < x->v->n ? (uint32_t)k : x->v->n,
                          (struct ranked){r->v[s], i}, top);
-        histograms |= r->has[s] == ROW_HIST;
+        *histograms |= r->has[s] == ROW_HIST;
         r->has[s] = ROW_NONE;
     }
-    for (uint32_t g = 0; g < x->table.n; g++)
+    for (uint32_t g = 0; g < x->table.n && code == 0; g++) {
         for (uint32_t i = 0; i < h->size[g]; i++)
             x->v->rows[h->items[h->begin[g] + i].row].has[s] = ROW_FLOAT;
-    return histograms;
+        code = query_pace(&x->pace, h->size[g] * WORK_A_PLACE, e);
+    }
+    return code;
 }
 
 static __thread bool sort_top; /* of the sort that runs on this thread */
@@ -115,21 +125,25 @@ static int best_first(const void *a, const void *b)
 }
 
 /* The rows of one instant, best first within their group. */
-static void order_rows(struct ranking *x, struct heaps *h, bool top)
+static int order_rows(struct ranking *x, struct heaps *h, bool top, struct err *e)
 {
     struct row *old = x->v->rows, *rows = x_alloc((x->v->n + (size_t)1) * sizeof *rows);
     uint32_t n = 0;
+    int code = 0;
 
     sort_top = top;
-    for (uint32_t g = 0; g < x->table.n; g++) {
-        qsort(h->items + h->begin[g], h->size[g], sizeof *h->items, best_first);
-        for (uint32_t i = 0; i < h->size[g]; i++)
+    for (uint32_t g = 0; g < x->table.n && code == 0; g++) {
+        code = sort_items(h->items + h->begin[g], h->size[g], sizeof *h->items, best_first, x->ev->q, agg_op_text(x->n->agg.op), e);
+        for (uint32_t i = 0; i < h->size[g] && code == 0; i++) {
             rows[n++] = old[h->items[h->begin[g] + i].row];
+            code = query_pace(&x->pace, WORK_A_ROW, e);
+        }
     }
     if (n)
         memcpy(old, rows, n * sizeof *rows);
     x->v->n = n;
     free(rows);
+    return code;
 }
 
 static int topk(struct ranking *x, const double *k, bool top, struct err *e)
@@ -140,11 +154,10 @@ static int topk(struct ranking *x, const double *k, bool top, struct err *e)
 
     heaps_init(&h, x);
     for (uint32_t s = 0; s < x->v->nsteps && code == 0; s++) {
-        histograms |= best_at(x, &h, s, k[s], top);
-        code = query_check(x->ev->q, agg_op_text(x->n->agg.op), e);
+        code = best_at(x, &h, s, k[s], top, &histograms, e);
     }
     if (code == 0 && x->v->nsteps == 1)
-        order_rows(x, &h, top);
+        code = order_rows(x, &h, top, e);
     if (histograms)
         note_info(&x->ev->notes, x->n->agg.expr->start, "ignored histogram in %s aggregation",
                   agg_op_text(x->n->agg.op));
@@ -154,20 +167,24 @@ static int topk(struct ranking *x, const double *k, bool top, struct err *e)
 
 /* --- limits ----------------------------------------------------------------------------------- */
 
-static void limitk(struct ranking *x, const double *k)
+static int limitk(struct ranking *x, const double *k, struct err *e)
 {
     uint32_t *n = x_zalloc((x->table.n + (size_t)1) * sizeof *n);
+    int code = 0;
 
-    for (uint32_t s = 0; s < x->v->nsteps; s++) {
+    for (uint32_t s = 0; s < x->v->nsteps && code == 0; s++) {
         memset(n, 0, x->table.n * sizeof *n);
-        for (uint32_t i = 0; i < x->v->n; i++) {
+        for (uint32_t i = 0; i < x->v->n && code == 0; i++) {
             uint8_t *has = &x->v->rows[i].has[s];
+
+            code = query_pace(&x->pace, WORK_A_PLACE, e);
 
             if (*has && ++n[x->group[i]] > k[s])
                 *has = ROW_NONE;
         }
     }
     free(n);
+    return code;
 }
 
 static void put_size(struct buf *b, size_t n)
@@ -195,11 +212,13 @@ static double place_of(const struct labels *ls, struct buf *b)
     return (double)XXH64(b->p, b->n, 0) / 0x1p64;
 }
 
-static void limit_ratio(struct vec *v, const double *ratio)
+static int limit_ratio(struct ranking *x, const double *ratio, struct err *e)
 {
+    struct vec *v = x->v;
     struct buf b = {0};
+    int code = 0;
 
-    for (uint32_t i = 0; i < v->n; i++) {
+    for (uint32_t i = 0; i < v->n && code == 0; i++) {
         double at = place_of(&v->rows[i].labels, &b);
 
         for (uint32_t s = 0; s < v->nsteps; s++) {
@@ -208,8 +227,10 @@ static void limit_ratio(struct vec *v, const double *ratio)
             if (!(r >= 0 ? at < r : at >= 1 + r))
                 v->rows[i].has[s] = ROW_NONE;
         }
+        code = query_pace(&x->pace, WORK_LABELS + v->nsteps, e);
     }
     buf_release(&b);
+    return code;
 }
 
 /* Ratios outside [-1, 1], and NaN which is an error. */
@@ -273,6 +294,8 @@ static int count_row(struct counting *c, const struct row *r, struct err *e)
         if (r->has[s] == ROW_NONE)
             continue;
         if (!same) {
+            if (query_pace(&c->x->pace, WORK_A_TEXT, e) < 0)
+                return e->code;
             arena_reset(&c->scratch);
             ls = labels_with(&c->scratch, &r->labels, c->label, value_text(&c->scratch, r, s));
             group_of_labels(t, &ls, &g, &added);
@@ -312,7 +335,7 @@ static int count_values(struct ranking *x, struct vec *out, struct err *e)
     for (uint32_t i = 0; i < x->v->n && code == 0; i++) {
         code = count_row(&c, &x->v->rows[i], e);
         if (code == 0)
-            code = query_check(x->ev->q, "count_values", e);
+            code = query_pace(&x->pace, x->v->nsteps, e);
     }
     for (uint32_t i = 0; i < x->table.n && code == 0; i++) {
         const uint32_t *counts = x->table.groups[i].state;
@@ -327,6 +350,7 @@ static int count_values(struct ranking *x, struct vec *out, struct err *e)
         if (r) {
             r->labels = labels_dup(&out->pile.a, &x->table.groups[i].labels);
             r->drop_name = counts[x->v->nsteps];
+            code = query_pace(&x->pace, WORK_LABELS + x->v->nsteps, e);
         }
     }
     arena_release(&c.scratch);
@@ -362,13 +386,15 @@ static int run(struct ranking *x, const double *param, struct vec *out, struct e
 
     if (x->n->agg.op == AGG_COUNT_VALUES)
         return count_values(x, out, e);
-    assign_groups(x);
+    code = assign_groups(x, e);
+    if (code < 0)
+        return code;
     if (x->n->agg.op == AGG_TOPK || x->n->agg.op == AGG_BOTTOMK)
         code = topk(x, param, x->n->agg.op == AGG_TOPK, e);
     else if (x->n->agg.op == AGG_LIMITK)
-        limitk(x, param);
+        code = limitk(x, param, e);
     else
-        limit_ratio(x->v, param);
+        code = limit_ratio(x, param, e);
     if (code == 0)
         vec_join(out, x->v);
     vec_compact(out);
@@ -377,7 +403,7 @@ static int run(struct ranking *x, const double *param, struct vec *out, struct e
 
 int eval_rank(struct eval *ev, const struct node *n, const struct grid *g, struct vec *out, struct err *e)
 {
-    struct ranking x = {.ev = ev, .n = n};
+    struct ranking x = {.ev = ev, .n = n, .pace = {ev->q, agg_op_text(n->agg.op), 0}};
     double *param = NULL;
     struct vec v;
     int code = 0;

@@ -86,6 +86,8 @@ void rollup_got(struct eval *ev, const struct source *src, struct rollup_read *r
 
     tsdb_select_rollup(s, &r->used);
     r->nearest = r->used.any && !r->used.exact;
+    if (src->selector->cost)
+        src->selector->cost->reads |= r->used.reads;
     rollup_say(ev, src->selector, &r->used, stretched);
 }
 

@@ -11,6 +11,8 @@
 
 #include <stdlib.h>
 
+enum { GROUP_WORK = 256 };
+
 /* The heaps of one group, one per step, each with room for k. */
 struct best {
     uint32_t *n; /* how many, per step */
@@ -138,16 +140,18 @@ static int topk_end(struct reader *r, void *arg, struct err *e)
 {
     struct topk *x = arg;
     struct part *p = r->sink;
+    struct query_pace pace = {x->ev->q, agg_op_text(x->n->agg.op), 0};
     uint32_t base = x->all.nkept;
+    int code = 0;
 
-    (void)e;
     for (uint32_t i = 0; i < p->nkept; i++)
         *keep(&x->all) = p->kept[i];
-    for (uint32_t i = 0; i < p->table.n; i++) {
+    for (uint32_t i = 0; i < p->table.n && code == 0; i++) {
         struct best *from = p->table.groups[i].state, *to;
         bool added;
         struct group *g = group_of_key(&x->all.table, &p->table.groups[i], &added);
 
+        code = query_pace(&pace, GROUP_WORK + (uint64_t)x->nsteps * x->widest * 8, e);
         for (uint32_t s = 0; s < x->nsteps && from; s++)
             for (uint32_t k = 0; k < from->n[s]; k++)
                 from->items[(size_t)s * x->widest + k].row += base;
@@ -164,7 +168,7 @@ static int topk_end(struct reader *r, void *arg, struct err *e)
     pile_join(&x->all.pile, &p->pile);
     part_free(p);
     free(p);
-    return 0;
+    return code;
 }
 
 /* --- the result ------------------------------------------------------------------------------- */
@@ -181,6 +185,7 @@ static int best_first(const void *a, const void *b)
 /* Rows in order of groups, within an instant best first. */
 static int make_rows(struct topk *x, struct vec *out, struct err *e)
 {
+    struct query_pace pace = {x->ev->q, agg_op_text(x->n->agg.op), 0};
     uint32_t *row_of = x_zalloc((x->all.nkept + (size_t)1) * sizeof *row_of);
     int code = 0;
 
@@ -211,6 +216,8 @@ static int make_rows(struct topk *x, struct vec *out, struct err *e)
                 r->v[s] = items[k].v;
                 r->has[s] = ROW_FLOAT;
             }
+            if (code == 0)
+                code = query_pace(&pace, b->n[s] * 8, e);
         }
     }
     free(row_of);

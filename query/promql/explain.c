@@ -9,6 +9,7 @@
 
 #include "query/promql/cost.h"
 #include "query/promql/print.h"
+#include "tsdb/tsdb.h"
 
 enum { TEXT_MAX = 400 };
 
@@ -76,6 +77,21 @@ static void put_u64(struct json *j, const char *key, uint64_t v)
     json_u64(j, v);
 }
 
+/* What a selector was answered from. */
+static const char *resolution_of(const struct node_cost *c)
+{
+    switch (c->reads) {
+    case TSDB_READS_SAMPLES:
+        return "raw";
+    case TSDB_READS_5M:
+        return "5m";
+    case TSDB_READS_1H:
+        return "1h";
+    default:
+        return c->reads ? "mixed" : NULL;
+    }
+}
+
 static void put_cost(struct json *j, const struct node *n)
 {
     const struct node_cost *c = n->cost;
@@ -86,6 +102,10 @@ static void put_cost(struct json *j, const struct node *n)
         put_u64(j, "samples", c->samples);
         put_u64(j, "blocksRead", c->blocks_read);
         put_u64(j, "blocksSkipped", c->blocks_skipped);
+    }
+    if (n->kind == N_SELECTOR && resolution_of(c)) {
+        json_key(j, "resolution");
+        json_strz(j, resolution_of(c));
     }
     json_key(j, "fused");
     json_bool(j, fused);

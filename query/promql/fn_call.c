@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+enum { WORK_A_VALUE = 4 };
+
 static const struct vector_function table[] = {
     {"absent", fn_absent},
     {"absent_over_time", fn_absent_over_time},
@@ -50,6 +52,7 @@ static int vector_of_time(const struct grid *g, struct vec *out, struct err *e)
 static int elementwise(struct eval *ev, const struct node *n, const struct elem_function *fn, const struct grid *g,
                        struct vec *out, struct err *e)
 {
+    struct query_pace pace = {ev->q, n->call.fn->name, 0};
     const double *param[2] = {0};
 
     for (uint32_t i = 1; i < n->call.nargs && i < 3; i++) {
@@ -64,6 +67,8 @@ static int elementwise(struct eval *ev, const struct node *n, const struct elem_
     for (uint32_t i = 0; i < out->n; i++) {
         elem_eval(fn, &out->rows[i], g->n, param);
         out->rows[i].drop_name = true;
+        if (query_pace(&pace, g->n * WORK_A_VALUE, e) < 0)
+            return e->code;
     }
     vec_compact(out);
     return 0;
@@ -91,17 +96,19 @@ int eval_call(struct eval *ev, const struct node *n, const struct grid *g, struc
 /* The one float of a vector at each step; NaN where there is none or more. */
 static int scalar_of_vector(struct eval *ev, const struct node *arg, const struct grid *g, double *out, struct err *e)
 {
+    struct query_pace pace = {ev->q, "scalar", 0};
     struct vec v;
     int code = eval_vector(ev, arg, g, &v, e);
 
     for (uint32_t s = 0; s < g->n && code == 0; s++) {
-        uint32_t n = 0;
+        uint32_t n = 0, i = 0;
 
-        for (uint32_t i = 0; i < v.n && n < 2; i++)
+        for (; i < v.n && n < 2; i++)
             if (v.rows[i].has[s] == ROW_FLOAT) {
                 n++;
                 out[s] = v.rows[i].v[s];
             }
+        code = query_pace(&pace, i, e);
         if (n != 1)
             out[s] = NAN;
     }

@@ -11,6 +11,7 @@
 #include "query/promql/eval.h"
 #include "query/vector/histogram.h"
 #include "query/vector/quantile.h"
+#include "query/vector/sort.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ struct histogram_rows {
     struct bucket_row *buckets;
     uint32_t nbuckets, cap;
     const struct row *native; /* or NULL */
-    bool drop_name;
+    bool drop_name, unsorted;
 };
 
 struct histograms {
@@ -38,7 +39,10 @@ struct histograms {
     struct arena arena;
     struct bucket *scratch;
     uint32_t widest;
+    struct query_pace pace;
 };
+
+enum { ROW_WORK = 1000, BUCKET_WORK = 2, STEP_WORK = 16 };
 
 static struct str name_of(const struct labels *ls)
 {
@@ -70,28 +74,49 @@ static struct histogram_rows *rows_for(struct histograms *x, const struct labels
 
 static void add_bucket(struct histogram_rows *h, double le, const struct row *r)
 {
-    uint32_t i;
-
     if (h->nbuckets == h->cap) {
         h->cap = h->cap ? h->cap * 2 : 16;
         h->buckets = x_realloc(h->buckets, h->cap * sizeof *h->buckets);
     }
-    for (i = h->nbuckets++; i > 0 && h->buckets[i - 1].le > le; i--)
-        h->buckets[i] = h->buckets[i - 1];
-    h->buckets[i] = (struct bucket_row){le, r};
+    h->unsorted |= h->nbuckets && h->buckets[h->nbuckets - 1].le > le;
+    h->buckets[h->nbuckets++] = (struct bucket_row){le, r};
+}
+
+static int by_le(const void *a, const void *b)
+{
+    double x = ((const struct bucket_row *)a)->le, y = ((const struct bucket_row *)b)->le;
+
+    return (x > y) - (x < y);
+}
+
+/* Buckets come in order of their labels, most often: "10" before "5". */
+static int sort_buckets(struct histograms *x, struct err *e)
+{
+    int code = 0;
+
+    for (uint32_t i = 0; i < x->n && code == 0; i++) {
+        struct histogram_rows *h = &x->all[i];
+
+        if (h->unsorted)
+            code = sort_items(h->buckets, h->nbuckets, sizeof *h->buckets, by_le, x->ev->q, x->pace.where, e);
+    }
+    return code;
 }
 
 /* A row may be a bucket at one step and a native histogram at another. */
-static void group_rows(struct histograms *x)
+static int group_rows(struct histograms *x, struct err *e)
 {
     struct str le_name = STR("le");
     struct buf key = {0};
+    int code = 0;
 
-    for (uint32_t i = 0; i < x->v->n; i++) {
+    for (uint32_t i = 0; i < x->v->n && code == 0; i++) {
         const struct row *r = &x->v->rows[i];
         struct histogram_rows *h;
         bool range;
         double le;
+
+        code = query_pace(&x->pace, ROW_WORK, e);
 
         if (r->h && memchr(r->has, ROW_HIST, x->v->nsteps)) {
             h = rows_for(x, &r->labels, &key);
@@ -118,17 +143,19 @@ static void group_rows(struct histograms *x)
     }
     buf_release(&key);
     x->scratch = x_alloc((x->widest + (size_t)1) * sizeof *x->scratch);
+    return code < 0 ? code : sort_buckets(x, e);
 }
 
 /* The buckets that stand at a step, into scratch. */
-static uint32_t buckets_at(struct histograms *x, const struct histogram_rows *h, uint32_t s)
+static int buckets_at(struct histograms *x, const struct histogram_rows *h, uint32_t s, uint32_t *out, struct err *e)
 {
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < h->nbuckets; i++)
         if (h->buckets[i].row->has[s] == ROW_FLOAT)
             x->scratch[n++] = (struct bucket){h->buckets[i].le, h->buckets[i].row->v[s]};
-    return n;
+    *out = n;
+    return query_pace(&x->pace, h->nbuckets * BUCKET_WORK + STEP_WORK, e);
 }
 
 static const struct histogram *native_at(const struct histogram_rows *h, uint32_t s)
@@ -141,11 +168,9 @@ static int histograms_open(struct histograms *x, struct eval *ev, const struct n
 {
     int code;
 
-    *x = (struct histograms){.ev = ev, .arg = arg, .v = v};
+    *x = (struct histograms){.ev = ev, .arg = arg, .v = v, .pace = {ev->q, "histogram_quantile", 0}};
     code = eval_vector(ev, arg, g, v, e);
-    if (code == 0)
-        group_rows(x);
-    return code;
+    return code < 0 ? code : group_rows(x, e);
 }
 
 static void histograms_close(struct histograms *x)
@@ -210,16 +235,18 @@ static int quantile_rows(struct histograms *x, const double *q, const struct gri
         const struct histogram_rows *h = &x->all[i];
         struct row *r = vec_add(out, "histogram_quantile", e);
 
-        if (!r || query_check(x->ev->q, "histogram_quantile", e) < 0)
+        if (!r)
             return e->code;
         r->labels = label.n ? labels_with(&out->pile.a, &h->labels, label, text) : h->labels;
         r->drop_name = true;
         for (uint32_t s = 0; s < g->n; s++) {
-            uint32_t n = buckets_at(x, h, s);
             const struct histogram *native = native_at(h, s);
             struct bucket_fix fix = {0};
             unsigned notes = 0;
+            uint32_t n;
 
+            if (buckets_at(x, h, s, &n, e) < 0)
+                return e->code;
             if (n && native)
                 mixed(x, h);
             else if (native)
@@ -319,11 +346,12 @@ int fn_histogram_fraction(struct eval *ev, const struct node *call, const struct
         }
         r->labels = h->labels;
         r->drop_name = true;
-        for (uint32_t s = 0; s < g->n; s++) {
-            uint32_t n = buckets_at(&x, h, s);
+        for (uint32_t s = 0; s < g->n && code == 0; s++) {
             const struct histogram *native = native_at(h, s);
             unsigned notes = 0;
+            uint32_t n;
 
+            code = buckets_at(&x, h, s, &n, e);
             if (n && native)
                 mixed(&x, h);
             else if (native)
@@ -373,6 +401,7 @@ static const struct {
 
 int fn_histogram_part(struct eval *ev, const struct node *call, const struct grid *g, struct vec *out, struct err *e)
 {
+    struct query_pace pace = {ev->q, call->call.fn->name, 0};
     double (*of)(const struct histogram *h) = NULL;
 
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
@@ -383,6 +412,8 @@ int fn_histogram_part(struct eval *ev, const struct node *call, const struct gri
     for (uint32_t i = 0; i < out->n; i++) {
         struct row *r = &out->rows[i];
 
+        if (query_pace(&pace, g->n * (r->h ? 8 : 1), e) < 0)
+            return e->code;
         for (uint32_t s = 0; s < g->n; s++) {
             if (r->has[s] == ROW_HIST)
                 r->v[s] = of(r->h[s]);

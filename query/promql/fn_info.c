@@ -11,6 +11,8 @@
 
 #include <stdlib.h>
 
+enum { LABELS_WORK = 512, STEP_WORK = 16 };
+
 struct info_call {
     struct eval *ev;
     struct matcher *matchers; /* of the info selector, names among them */
@@ -26,6 +28,7 @@ struct info_call {
     struct vec info;    /* timestamps of info samples */
     struct map targets; /* instance and job -> first info row + 1 */
     uint32_t *next;     /* next info row of the target + 1 */
+    struct query_pace pace;
     struct arena arena;
 };
 
@@ -112,13 +115,16 @@ static bool target_key(const struct labels *ls, struct buf *b)
     return instance.n || job.n;
 }
 
-static void index_targets(struct info_call *x)
+static int index_targets(struct info_call *x, struct err *e)
 {
     struct buf b = {0};
+    int code = 0;
 
     x->next = arena_array(&x->arena, uint32_t, x->info.n + 1);
-    for (uint32_t i = x->info.n; i-- > 0;) {
+    for (uint32_t i = x->info.n; i-- > 0 && code == 0;) {
         void **at;
+
+        code = query_pace(&x->pace, LABELS_WORK, e);
 
         if (!target_key(&x->info.rows[i].labels, &b))
             continue;
@@ -127,6 +133,7 @@ static void index_targets(struct info_call *x)
         *at = (void *)(uintptr_t)(i + 1);
     }
     buf_release(&b);
+    return code;
 }
 
 static int two_newest(const struct row *a, const struct row *b, int64_t t, struct err *e)
@@ -161,6 +168,8 @@ static int choose(struct info_call *x, uint32_t first, uint32_t s, struct choice
         struct str name = labels_get(&r->labels, STR(LABEL_NAME));
         uint32_t k = 0;
 
+        if (query_pace(&x->pace, STEP_WORK, e) < 0)
+            return e->code;
         if (!r->has[s])
             continue;
         while (k < c->n && !str_eq(labels_get(&x->info.rows[c->rows[k]].labels, STR(LABEL_NAME)), name))
@@ -264,6 +273,9 @@ static int enrich_all(struct info_call *x, struct vec *in, struct vec *out, stru
     for (uint32_t i = 0; i < in->n && code == 0; i++) {
         const struct row *base = &in->rows[i];
 
+        code = query_pace(&x->pace, LABELS_WORK + in->nsteps, e);
+        if (code < 0)
+            break;
         if (is_info(x, labels_get(&base->labels, STR(LABEL_NAME)))) {
             struct row *r = new_row(out, base, e);
 
@@ -286,7 +298,7 @@ static int enrich_all(struct info_call *x, struct vec *in, struct vec *out, stru
 
 int fn_info(struct eval *ev, const struct node *call, const struct grid *g, struct vec *out, struct err *e)
 {
-    struct info_call x = {.ev = ev};
+    struct info_call x = {.ev = ev, .pace = {ev->q, "info", 0}};
     struct vec v;
     int code;
 
@@ -296,10 +308,10 @@ int fn_info(struct eval *ev, const struct node *call, const struct grid *g, stru
         code = collect_matchers(&x, call, e);
     if (code == 0)
         code = read_info(&x, call, g, e);
-    if (code == 0) {
-        index_targets(&x);
+    if (code == 0)
+        code = index_targets(&x, e);
+    if (code == 0)
         code = enrich_all(&x, &v, out, e);
-    }
     vec_release(&v);
     pile_join(&out->pile, &x.info.pile);
     vec_release(&x.info);

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+enum { REPLACE_WORK = 10000, JOIN_WORK = 500 };
+
 static bool valid_name(struct str s)
 {
     return s.n && utf8_valid(s);
@@ -22,6 +24,7 @@ static int replace_rows(struct vec *v, struct str dst, struct str templ, struct 
                         struct err *e)
 {
     unsigned ngroups = regex_ngroups(re);
+    struct query_pace pace = {v->pile.q, "label_replace", 0};
     struct str *g = x_alloc((ngroups + 1) * sizeof *g);
     struct buf b = {0};
     int code = 0;
@@ -29,6 +32,9 @@ static int replace_rows(struct vec *v, struct str dst, struct str templ, struct 
     for (uint32_t i = 0; i < v->n && code == 0; i++) {
         struct str value = labels_get(&v->rows[i].labels, src);
 
+        code = query_pace(&pace, REPLACE_WORK + value.n * 16, e);
+        if (code < 0)
+            break;
         if (!value.p)
             value = STR("");
         if (!regex_groups(re, value, 0, g, ngroups))
@@ -67,6 +73,7 @@ int fn_label_replace(struct eval *ev, const struct node *call, const struct grid
 int fn_label_join(struct eval *ev, const struct node *call, const struct grid *g, struct vec *out, struct err *e)
 {
     struct str dst = eval_string(call->call.args[1]), sep = eval_string(call->call.args[2]);
+    struct query_pace pace = {ev->q, "label_join", 0};
     struct buf b = {0};
     int code = 0;
 
@@ -91,6 +98,8 @@ int fn_label_join(struct eval *ev, const struct node *call, const struct grid *g
         }
         set_label(out, r, dst, arena_dup(&out->pile.a, buf_str(&b)));
         code = pile_settle(&out->pile, "label_join", e);
+        if (code == 0)
+            code = query_pace(&pace, JOIN_WORK + b.n, e);
     }
     buf_release(&b);
     return code < 0 ? code : vec_unify(out, e);

@@ -42,11 +42,17 @@ static int source_presence(struct eval *ev, const struct source *src, uint8_t *s
     return source_run(ev, src, &sink, e);
 }
 
-static void vec_presence(const struct vec *v, uint8_t *seen)
+static int vec_presence(const struct vec *v, uint8_t *seen, struct err *e)
 {
-    for (uint32_t i = 0; i < v->n; i++)
+    struct query_pace pace = {v->pile.q, "absent", 0};
+
+    for (uint32_t i = 0; i < v->n; i++) {
         for (uint32_t s = 0; s < v->nsteps; s++)
             seen[s] |= v->rows[i].has[s];
+        if (query_pace(&pace, v->nsteps, e) < 0)
+            return e->code;
+    }
+    return 0;
 }
 
 /* --- absent ----------------------------------------------------------------------------------- */
@@ -103,7 +109,7 @@ int fn_absent(struct eval *ev, const struct node *call, const struct grid *g, st
     } else if (code > 0) {
         code = eval_vector(ev, arg, g, &v, e);
         if (code == 0)
-            vec_presence(&v, seen);
+            code = vec_presence(&v, seen, e);
     }
     if (code == 0)
         code = absent_row(arg, seen, out, e);
@@ -128,7 +134,7 @@ int fn_absent_over_time(struct eval *ev, const struct node *call, const struct g
     } else {
         code = eval_range_subquery(ev, call, arg, g, &v, e);
         if (code == 0)
-            vec_presence(&v, seen);
+            code = vec_presence(&v, seen, e);
     }
     if (code == 0)
         code = absent_row(arg, seen, out, e);
@@ -157,11 +163,15 @@ int fn_vector(struct eval *ev, const struct node *call, const struct grid *g, st
 /* Of an expression: the evaluation time. Plain selectors are chains. */
 int fn_timestamp(struct eval *ev, const struct node *call, const struct grid *g, struct vec *out, struct err *e)
 {
+    struct query_pace pace = {ev->q, "timestamp", 0};
+
     if (eval_vector(ev, call->call.args[0], g, out, e) < 0)
         return e->code;
     for (uint32_t i = 0; i < out->n; i++) {
         struct row *r = &out->rows[i];
 
+        if (query_pace(&pace, g->n, e) < 0)
+            return e->code;
         for (uint32_t s = 0; s < g->n; s++) {
             r->has[s] = r->has[s] ? ROW_FLOAT : ROW_NONE;
             r->v[s] = (double)grid_time(g, s) / 1000;

@@ -2,6 +2,7 @@
  * fn_sort.c - sort, sort_desc, sort_by_label, sort_by_label_desc. Only where the order shows: in instant queries.
  */
 #include "query/promql/eval.h"
+#include "query/vector/sort.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -44,9 +45,7 @@ int fn_sort(struct eval *ev, const struct node *call, const struct grid *g, stru
             out->rows[i].has[0] = ROW_NONE;
     vec_compact(out);
     sorting = (struct sorter){call, strcmp(call->call.fn->name, "sort_desc") == 0};
-    if (out->n > 1)
-        qsort(out->rows, out->n, sizeof *out->rows, by_value);
-    return 0;
+    return sort_items(out->rows, out->n, sizeof *out->rows, by_value, ev->q, call->call.fn->name, e);
 }
 
 /* --- natural order ---------------------------------------------------------------------------- */
@@ -115,7 +114,5 @@ int fn_sort_by_label(struct eval *ev, const struct node *call, const struct grid
     if (ineffective(ev, call, g))
         return 0;
     sorting = (struct sorter){call, strcmp(call->call.fn->name, "sort_by_label_desc") == 0};
-    if (out->n > 1)
-        qsort(out->rows, out->n, sizeof *out->rows, by_label);
-    return 0;
+    return sort_items(out->rows, out->n, sizeof *out->rows, by_label, ev->q, call->call.fn->name, e);
 }

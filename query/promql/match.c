@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+enum { KEY_WORK = 300 };
+
 static bool listed(const struct vector_matching *m, struct str name)
 {
     for (uint32_t i = 0; m && i < m->nlabels; i++)
@@ -41,13 +43,16 @@ struct table {
     uint32_t n;
 };
 
-static void number(struct table *t, const struct vector_matching *m, const struct vec *v, uint32_t *keys)
+static int number(struct table *t, const struct vector_matching *m, const struct vec *v, uint32_t *keys, struct err *e)
 {
+    struct query_pace pace = {v->pile.q, "matching", 0};
     struct buf b = {0};
+    int code = 0;
 
-    for (uint32_t i = 0; i < v->n; i++) {
+    for (uint32_t i = 0; i < v->n && code == 0; i++) {
         void *at;
 
+        code = query_pace(&pace, KEY_WORK, e);
         key_of(&b, m, &v->rows[i].labels);
         at = map_get(&t->map, buf_str(&b));
         if (at) {
@@ -58,24 +63,27 @@ static void number(struct table *t, const struct vector_matching *m, const struc
         *map_put(&t->map, arena_dup(&t->arena, buf_str(&b)), NULL) = (void *)(uintptr_t)t->n;
     }
     buf_release(&b);
+    return code;
 }
 
-void match_keys_make(struct match_keys *k, const struct vector_matching *m, const struct vec *l, const struct vec *r)
+int match_keys_make(struct match_keys *k, const struct vector_matching *m, const struct vec *l, const struct vec *r, struct err *e)
 {
     struct table t = {0};
+    int code;
 
     k->left = x_alloc((l->n + (size_t)1) * sizeof *k->left);
     k->right = x_alloc((r->n + (size_t)1) * sizeof *k->right);
     if (l->n < r->n) {
-        number(&t, m, l, k->left);
-        number(&t, m, r, k->right);
+        code = number(&t, m, l, k->left, e);
+        code = code < 0 ? code : number(&t, m, r, k->right, e);
     } else {
-        number(&t, m, r, k->right);
-        number(&t, m, l, k->left);
+        code = number(&t, m, r, k->right, e);
+        code = code < 0 ? code : number(&t, m, l, k->left, e);
     }
     k->nkeys = t.n;
     map_release(&t.map);
     arena_release(&t.arena);
+    return code;
 }
 
 void match_keys_release(struct match_keys *k)

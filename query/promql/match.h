@@ -11,8 +11,8 @@ struct match_keys {
     uint32_t nkeys;
 };
 
-/* m may be NULL: all labels but the name. */
-void match_keys_make(struct match_keys *k, const struct vector_matching *m, const struct vec *l, const struct vec *r);
+/* m may be NULL: all labels but the name. <0: the query must stop; k is to be released all the same. */
+int match_keys_make(struct match_keys *k, const struct vector_matching *m, const struct vec *l, const struct vec *r, struct err *e);
 void match_keys_release(struct match_keys *k);
 /* The labels a row is matched by: the match group, as errors and fills name it. */
 struct labels match_labels(struct arena *a, const struct vector_matching *m, const struct labels *ls);

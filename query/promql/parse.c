@@ -418,10 +418,10 @@ static int first_error(const struct parser *p, struct err *e)
     return err_set(e, ERR_INVALID, "%u:%u: parse error: %.*s", line, col, STR_ARG(first->msg));
 }
 
-int promql_parse(struct arena *a, struct str text, struct node **out, struct promql_parse_error **errors,
-                 uint32_t *nerrors, struct err *e)
+static int parse_text(struct query *q, struct arena *a, struct str text, struct node **out, struct promql_parse_error **errors,
+                      uint32_t *nerrors, struct err *e)
 {
-    struct parser p = {.a = a, .text = text};
+    struct parser p = {.a = a, .text = text, .q = q};
     struct node *n = NULL;
 
     if (text.n > PQ_TEXT_MAX) {
@@ -438,11 +438,25 @@ int promql_parse(struct arena *a, struct str text, struct node **out, struct pro
     }
     if (p.nerrors) {
         release_selectors(&p);
+        if (p.stopped.code < 0) {
+            *e = p.stopped;
+            return e->code;
+        }
         return first_error(&p, e);
     }
     assert(n && !p.unwinding);
     *out = n;
     return 0;
+}
+
+int promql_parse(struct arena *a, struct str text, struct node **out, struct promql_parse_error **errors, uint32_t *nerrors, struct err *e)
+{
+    return parse_text(NULL, a, text, out, errors, nerrors, e);
+}
+
+int promql_parse_query(struct query *q, struct node **out, struct err *e)
+{
+    return parse_text(q, &q->arena, q->text, out, NULL, NULL, e);
 }
 
 int promql_parse_matchers(struct arena *a, struct str text, struct matcher **out, uint32_t *n, struct err *e)

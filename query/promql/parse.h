@@ -12,6 +12,7 @@
 #ifndef PROMQL_PARSE_H
 #define PROMQL_PARSE_H
 
+#include "query/exec/exec.h"
 #include "query/promql/ast.h"
 #include "query/promql/lex.h"
 
@@ -34,6 +35,8 @@ struct parser {
     unsigned depth;
     struct promql_parse_error *errors;
     uint32_t nerrors, errors_cap;
+    struct query *q;         /* whose text it is, or NULL */
+    struct err stopped;      /* why q had to stop; code 0: it had not */
     struct node **selectors; /* all made, for release */
     uint32_t nselectors, selectors_cap;
 };

@@ -39,6 +39,10 @@ static void add_matcher(struct parser *p, struct node *n, uint32_t *cap, enum ma
         pq_error_str(p, start, end, arena_dup(p->a, str_of(e.text)));
     else
         n->selector.nmatchers++;
+    if (p->q && (op == MATCH_RE || op == MATCH_NRE) && query_check(p->q, "parsing", &p->stopped) < 0) { /* long ones take long */
+        pq_error_str(p, start, end, STR("stopped"));
+        p->aborted = p->unwinding = true;
+    }
 }
 
 static bool match_op_of(enum tok t, enum match_op *op)

@@ -23,6 +23,7 @@ struct run {
     const struct sink *sink;
     struct tsdb_select *select;
     struct rollup_read rollup;
+    bool newest;
     struct reader *readers;
 };
 
@@ -378,6 +379,9 @@ static int one_series(struct reader *r, const struct tsdb_samples *in, const str
         filled = smoothed_values(r, &s, &mixed);
         if (mixed && reader_remark(r, src->selector, REMARK_SMOOTHED_MIX, e) < 0)
             return e->code;
+    } else if (r->newest && !s.h && src->kind == SOURCE_LAST) {
+        r->row.v[0] = s.v[0];
+        filled = r->row.has[0] = f64_bits(s.v[0]) != STALE_NAN_BITS;
     } else {
         filled = last_values(r, &s, rollup_windows(r, &s, times_id));
     }
@@ -442,6 +446,7 @@ static void run_part(void *arg, uint32_t i)
     r->ev = run->ev;
     r->src = run->src;
     r->rollup = &run->rollup;
+    r->newest = run->newest;
     r->part = i;
     r->row = (struct row){.v = (double *)(void *)mem, .has = (uint8_t *)mem + n * sizeof(double)};
     pile_init(&r->pile, run->ev->q);
@@ -451,6 +456,8 @@ static void run_part(void *arg, uint32_t i)
     if (run->ev->samples)
         r->counts = sample_counts_new(&r->counts_arena, n);
     r->code = run->sink->begin(r, run->sink->arg);
+    if (r->code == 0)
+        r->code = query_check(run->ev->q, run->src->where, &r->err);
     if (r->code == 0)
         r->code = tsdb_cursor_open(run->select, i, &r->cur, &r->err);
     if (r->code == 0)
@@ -490,6 +497,18 @@ static int check_select(void *arg, uint64_t samples_more, uint64_t bytes_more, s
     return query_check(ev->q, "select", e);
 }
 
+static bool select_must_stop(void *arg)
+{
+    struct eval *ev = arg;
+
+    return query_must_stop(ev->q);
+}
+
+struct tsdb_limits eval_limits(struct eval *ev)
+{
+    return (struct tsdb_limits){check_select, ev, select_must_stop};
+}
+
 static struct tsdb_select_opts select_opts(struct eval *ev, const struct source *src)
 {
     const struct steps *st = &src->steps;
@@ -501,7 +520,8 @@ static struct tsdb_select_opts select_opts(struct eval *ev, const struct source 
         .maxt = step_end(st, st->n - 1),
         .want = TSDB_SAMPLES,
         .parts_hint = vector_plain() ? 1 : ev->threads,
-        .limits = {check_select, ev},
+        .no_index = vector_plain(),
+        .limits = eval_limits(ev),
     };
 
     if (sel->selector.anchored || sel->selector.smoothed) {
@@ -525,18 +545,19 @@ static void select_warnings(struct eval *ev, const struct source *src, struct ts
         note_warn(&ev->notes, src->selector->start, "%.*s", STR_ARG(w[i]));
 }
 
-static int open_select(struct eval *ev, const struct source *src, struct rollup_read *rollup, struct tsdb_select **out,
-                       struct err *e)
+static int open_select(struct eval *ev, const struct source *src, struct run *run, struct err *e)
 {
     struct tsdb_select_opts o = select_opts(ev, src);
     uint64_t max = ev->q->limits.series_max;
+    struct tsdb_select **out = &run->select;
     int code;
 
-    rollup_ask(ev, src, rollup, &o);
+    rollup_ask(ev, src, &run->rollup, &o);
     code = tsdb_select_open(ev->o->db, &o, out, e);
     if (code < 0)
         return code;
-    rollup_got(ev, src, rollup, *out);
+    rollup_got(ev, src, &run->rollup, *out);
+    run->newest = o.want == TSDB_NEWEST && !run->rollup.used.any && src->grid.n == 1;
     ev->selects = x_realloc(ev->selects, (ev->nselects + (size_t)1) * sizeof(struct tsdb_select *));
     ev->selects[ev->nselects++] = *out;
     select_warnings(ev, src, *out);
@@ -610,7 +631,7 @@ int source_run(struct eval *ev, const struct source *src, const struct sink *sin
 
     if (src->grid.n == 0)
         return 0;
-    code = open_select(ev, src, &run.rollup, &run.select, e);
+    code = open_select(ev, src, &run, e);
     if (code < 0)
         return code;
     parts = tsdb_select_parts(run.select);

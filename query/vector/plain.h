@@ -3,7 +3,7 @@
  *
  * Plain means: no wide instructions, series one after the other on one thread, a vector after every step of an expression
  * instead of fused chains, nothing kept between series that have the same sample times, all samples where the newest would
- * do. TRIPOD_PLAIN_QUERIES=1 in the environment of the process asks for it.
+ * do, every series asked for its labels instead of the index. TRIPOD_PLAIN_QUERIES=1 in the environment of the process asks for it.
  */
 #ifndef VECTOR_PLAIN_H
 #define VECTOR_PLAIN_H

@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum { LABELS_WORK = 256 };
+
 void vec_init(struct vec *v, struct query *q, uint32_t nsteps)
 {
     *v = (struct vec){.nsteps = nsteps};
@@ -138,6 +140,7 @@ int vec_unify(struct vec *v, struct err *e)
 
 int vec_unify_or(struct vec *v, const char *sentence, struct err *e)
 {
+    struct query_pace pace = {v->pile.q, "labels", 0};
     uint32_t mask = 15, n = 0, *slots;
     int code = 0;
 
@@ -163,6 +166,8 @@ int vec_unify_or(struct vec *v, const char *sentence, struct err *e)
         } else if (!merge_row(old, r, v->nsteps)) {
             code = err_set(e, ERR_EXEC, "%s", sentence);
         }
+        if (code == 0)
+            code = query_pace(&pace, LABELS_WORK + (old ? v->nsteps : 0), e);
     }
     if (code == 0)
         v->n = n;
@@ -204,6 +209,7 @@ static bool several_names(const struct vec *v)
 int vec_unify_nameless(struct vec *v, struct err *e)
 {
     uint32_t mask = 15, n = 0, *slots;
+    struct query_pace pace = {v->pile.q, "labels", 0};
     struct labels *bare;
     int code = 0;
 
@@ -219,9 +225,13 @@ int vec_unify_nameless(struct vec *v, struct err *e)
         struct labels ls = candidate ? labels_drop_name(&v->pile.a, &r->labels) : r->labels;
         uint32_t at = (uint32_t)labels_hash64(&ls) & mask;
 
-        for (; candidate && slots[at] && !old; at = (at + 1) & mask)
-            if (labels_eq(&bare[slots[at] - 1], &ls) && !overlap(&v->rows[slots[at] - 1], r, v->nsteps))
-                old = &v->rows[slots[at] - 1];
+        code = query_pace(&pace, LABELS_WORK, e);
+        for (; candidate && slots[at] && !old && code == 0; at = (at + 1) & mask)
+            if (labels_eq(&bare[slots[at] - 1], &ls)) {
+                if (!overlap(&v->rows[slots[at] - 1], r, v->nsteps))
+                    old = &v->rows[slots[at] - 1];
+                code = query_pace(&pace, v->nsteps, e);
+            }
         if (old) {
             if (r->h && row_want_h(v, old, "merge", e) < 0)
                 code = ERR_LIMIT;

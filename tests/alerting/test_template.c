@@ -1,5 +1,5 @@
 /* test_template.c - texts that parse, and the words for those that do not. */
-#include "alerting/template/template.h"
+#include "alerting/template/scope.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

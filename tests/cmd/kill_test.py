@@ -5,7 +5,7 @@
     kill_test.py --points MORE [SEED]  at every crash point of the source: its 1st visit, MORE later ones, and MORE times at the n-th visit of any
 
 Four writers go at full speed for now, one in bursts for yesterday, so that its day is sealed and opened again, one for a day
-beyond the retention, so that days are dropped, and one deletes again what it wrote. Budgets are small: kills meet flushes, merges and seals.
+beyond the retention, so that days are dropped, and one deletes again what it wrote; the same with records of logs. Budgets are small: kills meet flushes, merges and seals.
 """
 import concurrent.futures
 import math
@@ -21,12 +21,12 @@ import urllib.request
 
 sys.path.insert(0, os.path.dirname(__file__))
 from server import Server  # noqa: E402
-from writers import SERIES, Deleter, Writer  # noqa: E402
+from writers import Deleter, LogDeleter, LogWriter, Writer  # noqa: E402
 
 READY_MAX_S = float(os.environ.get("READY_MAX_S", "2"))
 HOUR, DAY = 3600_000, 86400_000
 FLAGS = ["--journal.budget", "8MB", "--head.budget", "8MB", "--seal.grace", "800ms", "--upkeep.interval", "200ms", "--retention", "3d", "--out-of-order", "20d"]
-ROOMS = ("base", "net", "store", "tsdb", "query", "collector", "cmd")
+ROOMS = ("base", "net", "store", "tsdb", "logstore", "query", "collector", "cmd")
 REACH_S = 25  # a crash point that is not reached by then is a fault
 
 
@@ -50,7 +50,8 @@ class House:
         now = int(time.time() * 1000)
         yesterday = now // DAY * DAY - DAY
         self.work, self.rng = work, random.Random(seed)
-        self.writers = [Writer(f"now{k}", now - HOUR) for k in range(4)] + [Writer("yesterday", yesterday + HOUR, (20, 2.5)), Deleter("deleter", now - HOUR, (4, 0.05))]
+        self.writers = [Writer(f"now{k}", now - HOUR) for k in range(4)] + [Writer("yesterday", yesterday + HOUR, (20, 2.5)), Deleter("deleter", now - HOUR, (4, 0.05)),
+                        LogWriter("logs0", now - HOUR), LogWriter("logs1", now - HOUR), LogWriter("logs_yesterday", yesterday + HOUR, (20, 2.5)), LogDeleter("logs_deleter", now - HOUR, (4, 0.05))]
         self.ancient = Writer("ancient", now - 8 * DAY, (5, 0.5))  # dropped when found: not verified
         self.problems, self.ready, self.slow, self.kills, self.seen = [], [], 0, 0, {}
 
@@ -108,7 +109,7 @@ class House:
         if self.problems:
             with open(self.work + "/log", encoding="utf-8", errors="replace") as log:
                 self.problems.append(log.read()[-2500:])
-        return sum(len(w.acked) for w in self.writers) * SERIES, self.kills, self.ready, self.slow, self.problems
+        return sum(len(w.acked) * w.rows() for w in self.writers), self.kills, self.ready, self.slow, self.problems
 
 
 def post(server, path):
@@ -178,7 +179,7 @@ def merge(parts):
         problems.append(f"{slow} starts slower than {READY_MAX_S} s")
     if not acked:
         problems.append("nothing was acknowledged")
-    return (f"{acked} samples acknowledged, {kills} deaths, {len(problems)} problems; ready in median {ready[len(ready) // 2] * 1000:.0f} ms, "
+    return (f"{acked} samples and records acknowledged, {kills} deaths, {len(problems)} problems; ready in median {ready[len(ready) // 2] * 1000:.0f} ms, "
             f"99 % {ready[len(ready) * 99 // 100] * 1000:.0f} ms, worst {ready[-1] * 1000:.0f} ms"), problems
 
 

@@ -24,6 +24,8 @@ from server import Server  # noqa: E402
 SERIES = 50000 if "--long" in sys.argv else 20000
 POINTS, STEP, WRITE_S = 60, 60_000, 2
 SLOWEST_MS = 1000  # p99 of small queries beside those that take all memory: 10 to 30 ms, more where other tests run beside
+GAP_MS = 20        # processor time without a look at budget and deadline: told by the server itself
+GAP_WORST_MS = 100
 BESIDE_MS = 300    # and beside those that take all processors: as if alone, where nothing else runs
 failures = []
 count = 0
@@ -131,7 +133,11 @@ def budget(server, now):
 def deadlines(server, now):
     """The same with an eighth of a second each, and memory enough: over soon after that, and the operator is named."""
     late = []
-    for name, path, params in deaths(now) + [("burner", "/api/v1/query_range", burner(now))]:
+    regex = "|".join(f".*{i}.*" for i in range(2000))
+    regexes = " or ".join(f'death{{pod=~"{k}{regex}"}}' for k in range(30))
+    for name, path, params in deaths(now) + [("burner", "/api/v1/query_range", burner(now)),
+                                             ("giant regexes", "/api/v1/query", {"query": regexes, "time": now / 1000}),
+                                             ("a slow regex", "/api/v1/query", {"query": f'count(death{{pod!~"{regex}"}})', "time": now / 1000})]:
         code, body, took = post(server.port, path, {**params, "timeout": "125ms"})
         if code == 200:
             continue
@@ -142,6 +148,18 @@ def deadlines(server, now):
     late.sort()
     print(f"  {len(late)} of them with 125 ms each ended {late[len(late) // 2][0]:.0f} ms after that, the last {late[-1][0]:.0f} ms ({late[-1][1]})")
     check("ended soon after the deadline", late[-1][0] < 1000, late[-3:])
+
+
+def gaps(log):
+    """What the threads of queries did without a check, in their own processor time: no other process disturbs that."""
+    found = []
+    for line in open(log, errors="replace"):
+        m = re.search(r"([\d.]+) ms of work without a check, (from .*)\"", line)
+        if m:
+            found.append((float(m.group(1)), m.group(2)))
+    found.sort()
+    print(f"  {len(found)} stretches of {GAP_MS} ms or more without a check" + (f", the longest {found[-1][0]:.0f} ms {found[-1][1]}" if found else ""))
+    check("who works looks up", not found or found[-1][0] < GAP_WORST_MS, found[-3:])
 
 
 def cpu(server):
@@ -298,7 +316,8 @@ def main():
         small(int(sys.argv[-2]), int(sys.argv[-1]))
         return 0
     with tempfile.TemporaryDirectory() as work:
-        server = Server(work + "/data", log=work + "/log", args=["--query.max-bytes", "256MB", "--http.write-timeout", f"{WRITE_S}s"])
+        server = Server(work + "/data", log=work + "/log", args=["--query.max-bytes", "256MB", "--http.write-timeout", f"{WRITE_S}s"],
+                        env={"TRIPOD_QUERY_GAPS": str(GAP_MS)})
         if not server.start():
             print("did not start")
             return 1
@@ -326,6 +345,7 @@ def main():
         check("memory at last", server.rss_kib() < base + 300 * 1024, f"{server.rss_kib() >> 10} MiB, {base >> 10} before")
         check("alive", server.alive(), open(work + "/log").read()[-2000:])
         server.kill()
+        gaps(work + "/log")
         small_limits(work, now)
     print(f"{count - len(failures)} passed, {len(failures)} failed")
     return 1 if failures else 0

@@ -37,15 +37,15 @@ HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy
 class Client:
     """One keep-alive connection."""
 
-    def __init__(self, port, timeout=30):
-        self.port, self.timeout, self.conn = port, timeout, None
+    def __init__(self, port, timeout=30, path="/api/v1/write"):
+        self.port, self.timeout, self.path, self.conn = port, timeout, path, None
 
     def write(self, message, headers=HEADERS, encode=snappy):
         """Returns (status, text). Raises OSError or http.client.HTTPException when the connection breaks."""
         if self.conn is None:
             self.conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
         try:
-            self.conn.request("POST", "/api/v1/write", encode(message), headers)
+            self.conn.request("POST", self.path, encode(message), headers)
             r = self.conn.getresponse()
             return r.status, r.read().decode(errors="replace")
         except Exception:

@@ -36,5 +36,6 @@ int conf_promql_parser(struct str path, struct conf_report *r);
 int conf_promql(struct str path, struct conf_report *r) __attribute__((weak));
 int conf_exposition(struct str path, struct conf_report *r) __attribute__((weak));
 int conf_rules(struct str path, struct conf_report *r);
+int conf_logql(struct str path, struct conf_report *r);
 
 #endif

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Random queries over random data, to us and to a Prometheus 2.42; the answers must be the same.
 
-    fuzz_promql.py --ours PORT --peer PORT [--queries N] [--seed N] [--workers N] [--no-load --end T] [--twin]
+    fuzz_promql.py --ours PORT --peer PORT [--queries N] [--seed N] [--workers N] [--no-load --end T] [--twin [--native]]
 
 Equal means: the same type, the same label sets at the same times, values within a relative 1e-9; for errors, that both fail.
 What 2.42 defines otherwise is kept out by promql_gen.py or, where that cannot be, listed in KNOWN with its reason. A difference
@@ -23,6 +23,7 @@ import urllib.parse
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cmd"))
 import remote_write  # noqa: E402
 import rate_model  # noqa: E402
+import native_gen  # noqa: E402
 from promql_gen import Data, Gen, STALE  # noqa: E402
 
 MINUTES = 90
@@ -145,6 +146,24 @@ def differ_points(a, b):
     return None
 
 
+def numbers(h):
+    return [h["count"], h["sum"]] + [x for b in h.get("buckets", ()) for x in b[1:]]
+
+
+def differ_histograms(a, b):
+    if [t for t, _ in a] != [t for t, _ in b]:
+        return f"{len(a)} histograms, the peer has {len(b)}, or at other times"
+    for (t, h), (_, g) in zip(a, b):
+        x, y = numbers(h), numbers(g)
+        if len(x) != len(y) or [v[0] for v in h.get("buckets", ())] != [v[0] for v in g.get("buckets", ())] or not all(map(near, x, y)):
+            return f"at {t}: {h}, the peer says {g}"
+    return None
+
+
+def points(series, one, many):
+    return [series[one]] if one in series else series.get(many, [])
+
+
 def differ(query, params, ours, peer):
     """What differs, or None."""
     eo, ep = error_of(ours), error_of(peer)
@@ -162,10 +181,11 @@ def differ(query, params, ours, peer):
         return f"{len(a)} series, the peer has {len(b)}; only ours {sorted(set(a) - set(b))[:2]}, only the peer's {sorted(set(b) - set(a))[:2]}"
     if "start" in params and list(a) != list(b):
         return f"the same series in another order: {list(a)[:3]}, the peer: {list(b)[:3]}"
-    if kind == "vector" and re.match(r"sort|topk \(|bottomk \(", query) and not all(near(s["value"][1], r["value"][1]) for s, r in zip(a.values(), b.values())):
+    if kind == "vector" and re.match(r"sort|topk \(|bottomk \(", query) and not all(near(s["value"][1], r["value"][1]) for s, r in zip(a.values(), b.values()) if "value" in s and "value" in r):
         return "the same values in another order"
     for k, s in a.items():
-        d = differ_points(s["values"], b[k]["values"]) if kind == "matrix" else differ_points([s["value"]], [b[k]["value"]])
+        d = differ_points(points(s, "value", "values"), points(b[k], "value", "values")) or \
+            differ_histograms(points(s, "histogram", "histograms"), points(b[k], "histogram", "histograms"))
         if d:
             return f"{dict(k)}: {d}"
     return None
@@ -218,8 +238,9 @@ class Worker:
 
 
 def work(args):
-    ours, peer, seed, queries, start, end, twin = args
+    ours, peer, seed, queries, start, end, twin, native = args
     g, w = Gen(random.Random(seed), start, end), Worker(ours, peer, twin)
+    g = native_gen.NativeGen(g) if native else g
     for _ in range(queries):
         expr, params = g.query()
         w.one(expr, params)
@@ -235,6 +256,9 @@ def message(series):
     for labels, samples in series:
         body = b"".join(remote_write.field(1, remote_write.field(1, k.encode()) + remote_write.field(2, v.encode())) for k, v in sorted(labels.items()))
         for t, v in samples:
+            if isinstance(v, native_gen.Native):
+                body += remote_write.field(native_gen.FIELD_HISTOGRAM, v + native_gen.whole(15, t))
+                continue
             bits = STALE if v is None else struct.pack("<d", v)
             body += remote_write.field(2, b"\x09" + bits + b"\x10" + remote_write.varint(t))
         out += remote_write.field(1, body)
@@ -269,6 +293,7 @@ def main():
     ap.add_argument("--workers", type=int, default=2)
     ap.add_argument("--end", type=int, default=0, help="with --no-load: the end of the data that were loaded before")
     ap.add_argument("--no-load", action="store_true")
+    ap.add_argument("--native", action="store_true", help="native histograms too")
     ap.add_argument("--twin", action="store_true", help="the peer is one of us: the same words, no known reasons")
     o = ap.parse_args()
     seed = o.seed or random.SystemRandom().randrange(1, 1 << 31)
@@ -276,9 +301,11 @@ def main():
     print(f"seed {seed}, end of the data {end}", flush=True)
     if not o.no_load:
         data = Data(random.Random(seed), end, MINUTES)
+        if o.native:
+            native_gen.add_to(data)
         load(data, (o.ours, o.peer))
     t0 = time.monotonic()
-    jobs = [(o.ours, o.peer, seed + 1000003 * (i + 1), o.queries // o.workers, end - MINUTES * 60, end, o.twin) for i in range(o.workers)]
+    jobs = [(o.ours, o.peer, seed + 1000003 * (i + 1), o.queries // o.workers, end - MINUTES * 60, end, o.twin, o.native) for i in range(o.workers)]
     with multiprocessing.Pool(o.workers) as pool:
         results = pool.map(work, jobs)
     same, empty, failed, known, found = 0, 0, 0, {}, []

@@ -159,6 +159,31 @@ static void test_match(void **state)
         }
 }
 
+static bool stop_at_once(void *asked)
+{
+    ++*(uint32_t *)asked;
+    return true;
+}
+
+/* A match that nobody waits for any more ends; one that is short is done before it looks up. */
+static void test_stopped(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t asked = 0;
+    struct tsdb_limits limits = {.must_stop = stop_at_once, .arg = &asked};
+    roaring_bitmap_t *got;
+    struct matcher m;
+    struct err e;
+
+    must(matcher_init(&m, MATCH_RE, STR("id"), STR(".*[0-9]9.*x?"), &e), &e);
+    day_view_limit(f->v, &limits);
+    assert_int_equal(day_view_match(f->v, &m, 1, &got, &e), ERR_CANCELED);
+    assert_int_equal(asked, 1);
+    matcher_release(&m);
+    day_view_limit(f->v, NULL);
+    check_match(f, MATCH_EQ, "pod", "pod-5");
+}
+
 static int count(void *n, struct str value)
 {
     assert_true(value.n > 0);
@@ -259,7 +284,7 @@ static void test_verify(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_match),     cmocka_unit_test(test_values), cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_match),     cmocka_unit_test(test_stopped), cmocka_unit_test(test_values), cmocka_unit_test(test_labels),
         cmocka_unit_test(test_own_times), cmocka_unit_test(test_verify),
     };
 

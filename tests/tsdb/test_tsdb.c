@@ -318,7 +318,8 @@ static void random_select(struct world *w, const struct model *m)
     struct tsdb_select_opts o = {.matchers = ms,
                                  .nmatchers = random_matchers(ms),
                                  .parts_hint = 1 + (uint32_t)draw(3),
-                                 .want = (enum tsdb_want)draw(3)};
+                                 .want = (enum tsdb_want)draw(3),
+                                 .no_index = draw(8) == 0};
     bool seen[SERIES] = {0};
     struct tsdb_select *s;
     struct err e = {0};

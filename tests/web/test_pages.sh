@@ -9,6 +9,7 @@ scrape_configs: [{job_name: gone, scrape_interval: 2s, static_configs: [{targets
 Y
 start_tripod --config "$work/c.yml"
 curl -s "$url/" | grep -q 'id="app"' || skip "this build has no pages"
+python3 tests/web/push_logs.py "$url" || fail "logs could not be pushed"
 sleep 12
 timeout 300 node web/tests/e2e.mjs "$url" "${SHOTS:-$work/shots}" || fail "pages"
 stop_tripod

@@ -1,5 +1,6 @@
 // The pages in a real browser against a real tripod: node web/tests/e2e.mjs URL SCREENSHOT_DIR
 // Clicks, types, drags, reloads, goes back; takes screenshots in both themes at 1440 and 390 pixels. Any console error fails.
+// ONLY=REGEX: only the checks of that name.
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { chromium } from "playwright-core";
@@ -21,7 +22,9 @@ async function withPage(width, scheme, fn) {
     try { await fn(page); } finally { await ctx.close(); }
 }
 
+const only = new RegExp(process.env.ONLY ?? "");
 async function check(name, fn, width = 1440, scheme = "light") {
+    if (!only.test(name)) return;
     problems.length = 0;
     try {
         await withPage(width, scheme, fn);
@@ -51,7 +54,7 @@ await check("overview shows this host", async (page) => {
 });
 await check("rail leads to each page, back comes back", async (page) => {
     await page.goto(base);
-    for (const name of ["Metrics", "Targets", "Status"]) {
+    for (const name of ["Metrics", "Logs", "Targets", "Status"]) {
         await page.click(`.rail a:has-text("${name}")`);
         await page.waitForSelector(`.rail a.here:has-text("${name}")`);
     }
@@ -165,12 +168,124 @@ await check("text from data is text, never HTML", async (page) => {
     assert.match(await page.textContent("td .metric"), /<img src=x/);
     assert.equal(await page.locator("td img").count(), 0);
 });
+const logs = (q, more = "") => `${base}/logs?from=now-15m${q ? `&q=${encodeURIComponent(q)}` : ""}${more}`;
+await check("logs: an empty box offers the services", async (page) => {
+    await page.goto(logs(""));
+    await page.click('.examples button:has-text("shop")');
+    await page.waitForSelector(".logs .row");
+    assert.equal(params(page).get("q"), '{service_name="shop"}');
+    await page.waitForSelector(".levels rect.lv-error");
+});
+await check("logs: complete a label and its value, run, reload, back", async (page) => {
+    await page.goto(`${base}/logs?from=now-15m`);
+    await page.click(".editor");
+    await page.keyboard.type("{servi", { delay: 30 });
+    await page.waitForSelector('.cm-tooltip-autocomplete li:has-text("service_name")');
+    await page.waitForTimeout(120);
+    await page.keyboard.press("Enter");
+    await page.waitForSelector('.cm-tooltip-autocomplete li:has-text("shop"), .cm-content:has-text("service_name")');
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type('{service_name="shop"} |= `order 7 `');
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector(".logs mark");
+    assert.equal(await page.textContent(".logs mark"), "order 7 ");
+    await page.reload();
+    await page.waitForSelector(".logs mark");
+    await page.goBack();
+    await page.waitForFunction(() => !new URLSearchParams(location.search).has("q"));
+});
+await check("logs: a row opens, a field narrows the query, context is shown", async (page) => {
+    await page.goto(logs('{service_name="shop"} | json'));
+    await page.click(".logs .row >> nth=3");
+    await page.waitForSelector('.drawer td:has-text("user_id")');
+    await page.click('.drawer button:has-text("Before and after")');
+    await page.waitForSelector(".drawer .context .here");
+    await page.click('.drawer tr:has(td:text-is("level")) button >> nth=0');
+    await page.waitForFunction(() => / \| level="/.test(new URLSearchParams(location.search).get("q") ?? ""));
+    await page.waitForSelector(".logs .row");
+});
+await check("logs: dragging over the bars sets the time range", async (page) => {
+    await page.goto(logs('{service_name="shop"}'));
+    await page.waitForSelector(".levels rect");
+    const box = await page.locator(".levels svg").boundingBox();
+    await page.mouse.move(box.x + box.width * 0.4, box.y + 20);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.7, box.y + 30, { steps: 5 });
+    await page.mouse.up();
+    await page.waitForFunction(() => /^\d+$/.test(new URLSearchParams(location.search).get("from") ?? ""));
+});
+await check("logs: thousands of records scroll, older ones are loaded", async (page) => {
+    await page.goto(logs('{service_name="shop"}'));
+    await page.waitForSelector(".logs .row");
+    assert.ok(await page.locator(".logs .row").count() < 150, "only what is in sight exists");
+    await page.evaluate(() => { const v = document.querySelector(".virtual"); v.scrollTop = v.scrollHeight; });
+    await page.click('button:has-text("Older records")');
+    await page.waitForFunction(() => Number(document.querySelector(".panel header .dim").textContent.replace(/[^\d.k].*/, "").replace("k", "")) > 1, undefined, { timeout: 10000 });
+    const ms = await page.evaluate(async () => {
+        const v = document.querySelector(".virtual");
+        let worst = 0, last = performance.now();
+        for (let i = 0; i < 60; i++) {
+            v.scrollTop = (v.scrollHeight * i) / 60;
+            await new Promise(requestAnimationFrame);
+            const now = performance.now();
+            worst = Math.max(worst, now - last);
+            last = now;
+        }
+        return worst;
+    });
+    console.log(`  the slowest frame of a scroll through all of it took ${Math.round(ms)} ms`);
+    assert.ok(ms < 300 * Number(process.env.SLOW ?? 3), `a frame of ${ms} ms`);
+});
+await check("logs: no script, colour or control character of a line acts", async (page) => {
+    await page.goto(logs('{service_name="evil"}'));
+    await page.waitForSelector(".logs .row");
+    const text = await page.textContent(".logs");
+    assert.match(text, /<img src=x onerror=/);
+    assert.match(text, /<script>/);
+    assert.ok(!text.includes("\u001b"), "no escape character");
+    assert.match(text, /red\u2400/);
+    assert.equal(await page.locator(".logs img, .logs script").count(), 0);
+    await page.click(".logs .row >> nth=0");
+    await page.waitForSelector(".drawer");
+    assert.equal(await page.evaluate(() => window.pwned), undefined);
+});
+await check("logs: numbers over records are a graph", async (page) => {
+    await page.goto(logs('sum by (level) (count_over_time({service_name="shop"} | json [1m]))'));
+    await page.waitForSelector(".legend tbody tr");
+});
+await check("logs: patterns and fields", async (page) => {
+    await page.goto(logs('{service_name="words"}', "&tab=patterns"));
+    await page.waitForSelector('td.value:has-text("<_>")');
+    await page.goto(logs('{service_name="shop"}', "&tab=fields"));
+    await page.waitForSelector('td:text-is("user_id")');
+    await page.click('tr:has(td:text-is("level")) button');
+    await page.click('.labels button:text-is("error")');
+    await page.waitForFunction(() => /\| json \| level="error"/.test(new URLSearchParams(location.search).get("q") ?? ""));
+});
+await check("logs: live", async (page) => {
+    await page.goto(logs('{service_name="live"}', "&live=1"));
+    await page.waitForSelector('.panel header:has-text("Live")');
+    for (let i = 0; i < 3; i++) {
+        await fetch(`${base}/loki/api/v1/push`, { method: "POST", headers: { "Content-Type": "application/json" },
+            body: JSON.stringify({ streams: [{ stream: { app: "live" }, values: [[`${BigInt(Date.now()) * 1000000n}`, `live line ${i}`]] }] }) });
+        await page.waitForSelector(`.logs .row:has-text("live line ${i}")`);
+    }
+});
+await check("logs: a wrong query says where", async (page) => {
+    await page.goto(logs('{service_name="shop"} |= '));
+    await page.waitForSelector(".note.bad");
+    assert.match(await page.textContent(".note.bad"), /parse error/);
+});
 for (const [width, scheme] of [[1440, "light"], [1440, "dark"], [390, "light"], [390, "dark"]])
     await check(`screenshots ${width} ${scheme}`, async (page) => {
         for (const [name, url] of [["overview", `${base}/?from=now-15m`], ["metrics", metrics("rate(node_cpu_seconds_total[1m])")], ["table", metrics("up", "&tab=table")], ["explain", metrics("sum by (mode) (rate(node_cpu_seconds_total[1m])) / on () group_left () count(node_load1)", "&tab=explain")],
-            ["empty", `${base}/metrics-explorer`], ["error", metrics("sum((")], ["targets", `${base}/targets`], ["status", `${base}/status`]]) {
+            ["empty", `${base}/metrics-explorer`], ["error", metrics("sum((")], ["logs", logs('{service_name="shop"}')], ["logs-open", logs('{service_name="shop"} | json |= "order"')], ["logs-empty", logs("")], ["logs-patterns", logs('{service_name="words"}', "&tab=patterns")], ["logs-fields", logs('{service_name="shop"}', "&tab=fields")],
+            ["targets", `${base}/targets`], ["status", `${base}/status`]]) {
             await page.goto(url, { waitUntil: "networkidle" });
             await page.waitForTimeout(300);
+            if (name === "logs-open") await page.click(".logs .row >> nth=2");
             assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth + 1), `${name} is wider than the window`);
             await page.screenshot({ path: `${shots}/${name}-${width}-${scheme}.png` });
         }

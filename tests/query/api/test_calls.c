@@ -324,7 +324,7 @@ static void openapi_promises(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(operations); i++) {
-        const struct operation *o = &operations[i];
+        const struct openapi_operation *o = &operations[i];
         char path[200];
         int status;
 
@@ -388,7 +388,7 @@ static void explained(void **state)
     has("{\"kind\":\"aggregation\",\"operator\":\"sum by (job)\",\"start\":0,\"end\":31,\"text\":\"sum by(job)(abs(rate(up[60s])))\",\"series\":1,\"fused\":false,");
     has("{\"kind\":\"call\",\"operator\":\"abs\",\"start\":12,\"end\":30,\"text\":\"abs(rate(up[60s]))\",\"series\":2,\"fused\":true,");
     has("{\"kind\":\"range\",\"operator\":\"range 1m\",");
-    has("{\"kind\":\"selector\",\"operator\":\"up\",\"start\":21,\"end\":23,\"text\":\"up\",\"series\":2,\"samples\":8,\"blocksRead\":0,\"blocksSkipped\":0,");
+    has("{\"kind\":\"selector\",\"operator\":\"up\",\"start\":21,\"end\":23,\"text\":\"up\",\"series\":2,\"samples\":8,\"blocksRead\":0,\"blocksSkipped\":0,\"resolution\":\"raw\",");
     assert_int_equal(ask("POST", "/api/v1/explain", "query=up@1500&start=1500&end=1530&step=15"), 200);
     has("\"once\":true,\"series\":2,");
     assert_int_equal(ask("GET", "/api/v1/query?query=up%5B1m%5D&time=1600&explain=1", NULL), 200);

@@ -190,7 +190,7 @@ static bool reads_buckets(const struct tsdb_select *s)
 
 void tsdb_select_rollup(const struct tsdb_select *s, struct tsdb_rollup_used *out)
 {
-    *out = (struct tsdb_rollup_used){reads_buckets(s), true, s->o.rollup_ms, INT64_MIN};
+    *out = (struct tsdb_rollup_used){reads_buckets(s), true, s->o.rollup_ms, INT64_MIN, TSDB_READS_SAMPLES};
 }
 
 void tsdb_select_close(struct tsdb_select *s)

@@ -16,7 +16,7 @@ export const queryInstant = (query: string, time: number, signal?: AbortSignal):
 /** Costs are absent where nothing was evaluated: ranges, and what a query did not come to. */
 export interface ExplainNode {
     kind: string; operator: string; start: number; end: number; text: string; once?: boolean; children: ExplainNode[];
-    series?: number; seconds?: number; fused?: boolean; steps?: number; bytes?: number; runs?: number; samples?: number; blocksRead?: number; blocksSkipped?: number;
+    series?: number; seconds?: number; fused?: boolean; steps?: number; bytes?: number; runs?: number; samples?: number; blocksRead?: number; blocksSkipped?: number; resolution?: string;
 }
 export interface Explained {
     resultType: string; series: number; explain: ExplainNode;

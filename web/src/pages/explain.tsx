@@ -45,7 +45,8 @@ function Tree(props: { query: string; root: ExplainNode }) {
                     <tr key={key} tabIndex={0} onMouseEnter={() => setAt(n)} onMouseLeave={() => setAt(undefined)} onFocus={() => setAt(n)} onBlur={() => setAt(undefined)}>
                         <td data-th="Operator" style={{ paddingLeft: `calc(8px + ${indent(depth)})` }}><span class="metric">{n.operator}</span>
                             {n.fused && <span class="pill dim" title="worked through series by series with what stands above it">fused</span>}
-                            {n.once && <span class="pill dim" title="worked out once for all steps">once</span>}</td>
+                            {n.once && <span class="pill dim" title="worked out once for all steps">once</span>}
+                            {n.resolution && <span class="pill dim" title="what it was read from: samples (raw), aggregates over 5 minutes or an hour, or some of each">{n.resolution}</span>}</td>
                         <Cells n={n} whole={props.root.seconds ?? 0} />
                     </tr>))}</tbody>
             </table></div>

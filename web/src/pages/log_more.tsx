@@ -31,7 +31,7 @@ export function Patterns(props: { query: string; add: (text: string) => void }) 
         <Panel title={`Patterns of ${selector}`} load={load}>
             {rows.length > 0 && <div class="scroll"><table><thead><tr><th class="num">Records</th><th class="num">Share</th><th>Over time</th><th>Level</th><th>Pattern</th><th /></tr></thead>
                 <tbody>{rows.map((p) => <tr key={p.pattern + p.level}><td class="num" title={String(p.n)}>{fmt(p.n)}</td><td class="num">{fmt(p.n / all, "percent", 3)}</td><td><Spark values={p.at} /></td><td>{p.level}</td><td class="mono value">{p.pattern}</td>
-                    <td class="num"><span class="group"><button title="Only these" onClick={() => props.add(` |> ${quote(p.pattern)}`)}>＝</button><button title="Without these" onClick={() => props.add(` !> ${quote(p.pattern)}`)}>≠</button></span></td></tr>)}</tbody></table></div>}
+                    <td class="num"><span class="group"><button title="Only these" onClick={() => props.add(` |> ${quote(p.pattern)}`)}>=</button><button title="Without these" onClick={() => props.add(` !> ${quote(p.pattern)}`)}>≠</button></span></td></tr>)}</tbody></table></div>}
             {load.data && rows.length === 0 && <Empty>No records in this range, or too few that look alike.</Empty>}
         </Panel>
     );

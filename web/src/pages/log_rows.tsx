@@ -36,7 +36,7 @@ function FieldRows(props: { title: string; labels: Labels; indexed: boolean; fil
     return <>{keys.map((k, i) => (
         <tr key={props.title + k}><td class="dim kind">{i ? "" : props.title}</td><td class="mono">{k}</td><td class="mono value">{visible(props.labels[k]!)}</td>
             <td class="num">{props.filter && <span class="group">
-                <button aria-label={`Only ${k}=${props.labels[k]}`} title="Only these" onClick={() => props.filter!(k, props.labels[k]!, props.indexed, false)}>＝</button>
+                <button aria-label={`Only ${k}=${props.labels[k]}`} title="Only these" onClick={() => props.filter!(k, props.labels[k]!, props.indexed, false)}>=</button>
                 <button aria-label={`Without ${k}=${props.labels[k]}`} title="Without these" onClick={() => props.filter!(k, props.labels[k]!, props.indexed, true)}>≠</button></span>}</td></tr>))}</>;
 }
 

@@ -1,0 +1,294 @@
+/*
+ * siblings.c - files beside a path that were at the path once: app.log.1, app.log-20261122. A rotation that nobody watched (we were
+ * down, or two came at once) left lines there.
+ *
+ *     by their time of change, then by name:  app.log.3  app.log.2  app.log.1  (app.log)
+ *                                                 │          │          └ never seen and later than one we know: read it whole
+ *                                                 │          └ known, not read to its end: read on
+ *                                                 └ earlier than all that we know: not ours
+ *
+ * (1) Names count only with digits behind a dot or dash: app.log.bak and app.log.1.gz are no siblings.
+ * (2) A copy (copytruncate) is known by its first bytes, which are those of the file before it was truncated.
+ */
+#include "collector/files/tailer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct sibling {
+    char *path;
+    struct str suffix;
+    uint64_t dev, ino, size;
+    int64_t mtime_ns;
+    bool known, copy; /* copy: known by its first bytes alone; it is opened to get a mark of its own, if there is nothing left of it too */
+    int64_t at; /* where to read on; -1: not to be read */
+};
+
+struct siblings {
+    struct target *t;
+    struct sibling *v;
+    uint32_t n, cap;
+    int64_t newest_lost_ns; /* time of change of what we know and do not find; INT64_MAX: nothing is lost */
+    bool any_known;
+};
+
+static bool is_suffix(struct str s)
+{
+    if (s.n < 2 || (s.p[0] != '.' && s.p[0] != '-') || s.p[1] < '0' || s.p[1] > '9')
+        return false;
+    for (size_t i = 1; i < s.n; i++) {
+        if (!strchr("0123456789.-_:T", s.p[i]))
+            return false;
+    }
+    return true;
+}
+
+/* app.log.2 is older than app.log.1; names with dates sort as they stand. */
+static int by_age(const void *a, const void *b)
+{
+    const struct sibling *x = a, *y = b;
+    uint64_t i, k;
+
+    if (x->mtime_ns != y->mtime_ns)
+        return x->mtime_ns < y->mtime_ns ? -1 : 1;
+    if (str_to_u64(str_from(x->suffix, 1), &i) && str_to_u64(str_from(y->suffix, 1), &k) && i < 10000 && k < 10000)
+        return i == k ? 0 : i > k ? -1 : 1;
+    return str_cmp(x->suffix, y->suffix);
+}
+
+static void list_siblings(struct target *t, struct siblings *out)
+{
+    size_t slash = t->path.n;
+    struct dirent *en;
+    struct str base;
+    char *folder;
+    DIR *d;
+
+    while (slash > 0 && t->path.p[slash - 1] != '/')
+        slash--;
+    base = str_from(t->path, slash);
+    folder = x_strdup(slash ? str_head(t->path, slash) : STR("."));
+    d = opendir(folder);
+    while (d && (en = readdir(d))) {
+        struct str name = str_of(en->d_name);
+        struct sibling s = {.at = -1};
+        struct buf path = {0};
+        struct stat st;
+
+        if (!str_starts(name, base) || !is_suffix(str_from(name, base.n)))
+            continue;
+        buf_puts(&path, str_head(t->path, slash));
+        buf_puts(&path, name);
+        buf_z(&path);
+        s.path = buf_detach(&path, NULL);
+        s.suffix = str_from(str_of(s.path), slash + base.n);
+        if (stat(s.path, &st) < 0 || !S_ISREG(st.st_mode)) {
+            free(s.path);
+            continue;
+        }
+        s.dev = st.st_dev;
+        s.ino = st.st_ino;
+        s.size = (uint64_t)st.st_size;
+        s.mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+        if (out->n == out->cap) {
+            out->cap = out->cap * 2 + 16;
+            out->v = x_realloc(out->v, sizeof(*out->v) * out->cap);
+        }
+        out->v[out->n++] = s;
+    }
+    if (d)
+        closedir(d);
+    free(folder);
+    if (out->n)
+        qsort(out->v, out->n, sizeof(*out->v), by_age);
+}
+
+static void release(struct siblings *s)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        free(s->v[i].path);
+    free(s->v);
+}
+
+static bool holds(const struct sibling *s, const struct signature *sig)
+{
+    int fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool yes = fd >= 0 && signature_holds(sig, fd);
+
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}
+
+/* The sibling that is, or is a copy of, what was signed and read up to offset. */
+static struct sibling *find_signed(const struct siblings *s, uint64_t dev, uint64_t ino, const struct signature *sig, uint64_t offset)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (s->v[i].ino == ino && s->v[i].dev == dev && s->v[i].size >= offset && holds(&s->v[i], sig))
+            return &s->v[i];
+    }
+    for (uint32_t i = s->n; i-- > 0;) {
+        if (!s->v[i].known && s->v[i].size >= offset && holds(&s->v[i], sig))
+            return &s->v[i];
+    }
+    return NULL;
+}
+
+static bool is_open(const struct job *j, uint64_t dev, uint64_t ino)
+{
+    char id[16];
+
+    put_u64le(id, dev);
+    put_u64le(id + 8, ino);
+    return map_get(&j->open, str_n(id, 16)) != NULL;
+}
+
+static void note_known(struct sibling *k, uint64_t offset)
+{
+    if (!k->known || k->at < (int64_t)offset)
+        k->at = (int64_t)offset;
+    k->known = true;
+}
+
+/* Which siblings are known, by whatever name, and how far. First those of the very file, then copies. */
+static bool ask_mark(void *arg, const struct known_mark *m)
+{
+    struct siblings *s = arg;
+
+    s->any_known |= str_eq(m->pos.path, s->t->path);
+    for (uint32_t i = 0; i < s->n; i++) {
+        struct sibling *k = &s->v[i];
+
+        if (k->ino == m->pos.ino && k->dev == m->pos.dev && k->size >= m->pos.offset && holds(k, &m->pos.sig))
+            note_known(k, m->pos.offset);
+    }
+    return true;
+}
+
+static bool ask_copy(void *arg, const struct known_mark *m)
+{
+    struct siblings *s = arg;
+    struct sibling *k;
+    struct stat st;
+    int fd;
+    bool here;
+
+    if (!str_eq(m->pos.path, s->t->path) || (m->pos.flags & POSITION_DONE))
+        return true;
+    fd = open(s->t->path.p, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    here = fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == m->pos.ino && st.st_dev == m->pos.dev &&
+           (uint64_t)st.st_size >= m->pos.offset && (m->pos.sig.n == 0 || signature_holds(&m->pos.sig, fd));
+    if (fd >= 0)
+        close(fd);
+    if (here)
+        return true;
+    k = find_signed(s, m->pos.dev, m->pos.ino, &m->pos.sig, m->pos.offset);
+    if (k) {
+        k->copy |= !k->known;
+        note_known(k, m->pos.offset);
+    }
+    if (!k && m->pos.sig.n && m->pos.mtime_ns > s->newest_lost_ns)
+        s->newest_lost_ns = m->pos.mtime_ns;
+    return true;
+}
+
+/* Those to be read are given their place: known ones that are not at their end, and unknown ones later than a known one. */
+static void choose(struct siblings *s)
+{
+    bool later = false;
+
+    for (uint32_t i = 0; i < s->n; i++) {
+        struct sibling *k = &s->v[i];
+
+        later |= k->known;
+        if (k->known) {
+            if (k->at >= (int64_t)k->size && !k->copy)
+                k->at = -1;
+        } else if (later || (s->newest_lost_ns != INT64_MIN && k->mtime_ns > s->newest_lost_ns)) {
+            k->at = 0;
+        }
+    }
+}
+
+static void open_chosen(struct siblings *s)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        struct followed *w;
+
+        if (s->v[i].at < 0 || is_open(s->t->job, s->v[i].dev, s->v[i].ino))
+            continue;
+        w = followed_open(s->t, s->v[i].path, s->v[i].at);
+        if (!w)
+            continue;
+        w->rotated = true;
+        followed_append(w);
+        log_info("files", "%.*s: reading %s from %lld", STR_ARG(s->t->path), s->v[i].path, (long long)s->v[i].at);
+    }
+}
+
+void siblings_append(struct target *t, const struct followed *since)
+{
+    struct siblings s = {.t = t, .newest_lost_ns = INT64_MIN};
+
+    list_siblings(t, &s);
+    for (uint32_t i = 0; i < s.n; i++) {
+        if (is_open(t->job, s.v[i].dev, s.v[i].ino)) {
+            s.v[i].known = true;
+            s.any_known |= since != NULL;
+        }
+    }
+    positions_each(t->job->f, t->job, ask_mark, &s);
+    if (!since)
+        positions_each(t->job->f, t->job, ask_copy, &s);
+    else if (!s.any_known)
+        s.newest_lost_ns = since->mtime_ns; /* moved away altogether: it is open, what came after it we see by time */
+    choose(&s);
+    open_chosen(&s);
+    release(&s);
+}
+
+bool siblings_find_copy(struct followed *w, uint64_t from)
+{
+    struct target *t = w->t;
+    struct siblings s = {.t = t, .newest_lost_ns = INT64_MIN};
+    struct followed *last = t->last;
+    struct sibling *k = NULL;
+
+    if (w->rotated || w->sig.n == 0 || last != w)
+        return false;
+    list_siblings(t, &s);
+    for (uint32_t i = 0; i < s.n; i++)
+        s.v[i].known = is_open(t->job, s.v[i].dev, s.v[i].ino);
+    positions_each(t->job->f, t->job, ask_mark, &s);
+    for (uint32_t i = 0; i < s.n; i++)
+        s.v[i].at = -1;
+    k = find_signed(&s, w->dev, w->ino, &w->sig, from);
+    if (k) {
+        for (struct sibling *x = k + 1; x < s.v + s.n; x++)
+            x->at = x->known ? -1 : 0;
+        k->at = (int64_t)from;
+        /* They go before w. */
+        for (struct followed **at = &t->first; *at; at = &(*at)->next) {
+            if (*at == w) {
+                *at = NULL;
+                break;
+            }
+        }
+        t->last = NULL;
+        for (struct followed *x = t->first; x; x = x->next)
+            t->last = x;
+        open_chosen(&s);
+        if (t->last)
+            t->last->next = w;
+        else
+            t->first = w;
+        t->last = w;
+        w->next = NULL;
+    }
+    release(&s);
+    return k != NULL;
+}

@@ -1,0 +1,162 @@
+/* stage_line.c - truncate and decolorize: stages that change texts without looking for meaning in them. */
+#include "collector/files/pipeline.h"
+
+/* --- decolorize ---------------------------------------------------------------------------------------------- */
+
+static int read_decolorize(struct stage_reader *r, struct conf *c, struct stage *s, struct err *e)
+{
+    (void)r;
+    (void)s;
+    if (conf_want(c, CONF_MAP, "decolorize", e) < 0)
+        return ERR_INVALID;
+    return conf_finish(c, "decolorize", e);
+}
+
+/* The length of the control sequence at the beginning of s (ESC [ ... letter), or 0. */
+static size_t sequence(struct str s)
+{
+    size_t i = 2;
+
+    if (s.n < 3 || s.p[0] != 0x1b || s.p[1] != '[')
+        return 0;
+    while (i < s.n && ((s.p[i] >= '0' && s.p[i] <= '9') || s.p[i] == ';' || s.p[i] == ':' || s.p[i] == '?'))
+        i++;
+    return i < s.n && ((s.p[i] | 0x20) >= 'a' && (s.p[i] | 0x20) <= 'z') ? i + 1 : 0;
+}
+
+static enum stage_result run_decolorize(struct pipe_run *run, const struct stage *s, struct entry *en)
+{
+    char *out, *o;
+
+    (void)s;
+    if (str_chr(en->line, 0x1b) < 0)
+        return STAGE_NEXT;
+    o = out = arena_alloc(run->a, en->line.n + 1);
+    for (size_t i = 0; i < en->line.n;) {
+        size_t n = sequence(str_from(en->line, i));
+
+        if (n)
+            i += n;
+        else
+            *o++ = en->line.p[i++];
+    }
+    en->line = str_n(out, (size_t)(o - out));
+    return STAGE_NEXT;
+}
+
+const struct stage_type pipe_decolorize = {.name = "decolorize", .read = read_decolorize, .run = run_decolorize};
+
+/* --- truncate ------------------------------------------------------------------------------------------------ */
+
+enum truncate_what { TRUNCATE_LINE, TRUNCATE_LABEL, TRUNCATE_META, TRUNCATE_EXTRACTED };
+
+struct truncate_rule {
+    uint64_t limit;
+    struct str source, suffix;
+    enum truncate_what what;
+};
+
+struct truncate_config {
+    struct truncate_rule *v;
+    uint32_t n;
+};
+
+static int read_rule(struct arena *a, struct conf *c, struct truncate_rule *r, struct err *e)
+{
+    static const char *const whats[] = {"line", "label", "structured_metadata", "extracted"};
+    struct str what = STR("line");
+    size_t i = 0;
+
+    r->source = r->suffix = STR("");
+    if (conf_want(c, CONF_MAP, "truncate", e) < 0 || conf_size(c, "limit", &r->limit, e) < 0 || conf_str(c, "source", &r->source, e) < 0 ||
+        conf_str(c, "suffix", &r->suffix, e) < 0 || conf_str(c, "source_type", &what, e) < 0)
+        return ERR_INVALID;
+    while (i < ARRAY_LEN(whats) && !str_eqz(what, whats[i]))
+        i++;
+    if (i == ARRAY_LEN(whats))
+        return conf_err(c, e, "truncate: source_type is line, label, structured_metadata or extracted");
+    r->what = (enum truncate_what)i;
+    if (!r->limit || r->suffix.n >= r->limit)
+        return conf_err(c, e, "truncate: a limit is required, and the suffix must be shorter");
+    r->source = arena_dup(a, r->source);
+    r->suffix = arena_dup(a, r->suffix);
+    return conf_finish(c, "truncate", e);
+}
+
+/* One rule, or a list of them under `rules`. */
+static int read_truncate(struct stage_reader *r, struct conf *c, struct stage *s, struct err *e)
+{
+    struct truncate_config *k = arena_new(r->a, struct truncate_config);
+    struct conf *list;
+
+    s->config = k;
+    if (conf_want(c, CONF_MAP, "truncate", e) < 0)
+        return ERR_INVALID;
+    list = conf_get(c, "rules");
+    if (!list) {
+        k->v = arena_new(r->a, struct truncate_rule);
+        k->n = 1;
+        return read_rule(r->a, c, k->v, e);
+    }
+    if (conf_want(list, CONF_LIST, "rules", e) < 0)
+        return ERR_INVALID;
+    k->v = arena_array(r->a, struct truncate_rule, list->n + 1);
+    for (uint32_t i = 0; i < list->n; i++) {
+        if (read_rule(r->a, list->items[i], &k->v[k->n++], e) < 0)
+            return ERR_INVALID;
+    }
+    return conf_finish(c, "truncate", e);
+}
+
+/* No character is cut in two. */
+static struct str cut(struct arena *a, const struct truncate_rule *r, struct str s)
+{
+    size_t n = (size_t)r->limit - r->suffix.n;
+    char *out;
+
+    if (s.n <= r->limit)
+        return s;
+    while (n > 0 && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+        n--;
+    out = arena_alloc(a, n + r->suffix.n + 1);
+    memcpy(out, s.p, n);
+    memcpy(out + n, r->suffix.p, r->suffix.n);
+    return str_n(out, n + r->suffix.n);
+}
+
+static enum stage_result run_truncate(struct pipe_run *run, const struct stage *s, struct entry *en)
+{
+    const struct truncate_config *k = s->config;
+
+    for (uint32_t i = 0; i < k->n; i++) {
+        const struct truncate_rule *r = &k->v[i];
+
+        switch (r->what) {
+        case TRUNCATE_LINE:
+            en->line = cut(run->a, r, en->line);
+            break;
+        case TRUNCATE_LABEL:
+            entry_own_labels(run, en);
+            for (uint32_t l = 0; l < en->nlabels; l++) {
+                if (!r->source.n || str_eq(en->labels[l].name, r->source))
+                    en->labels[l].value = cut(run->a, r, en->labels[l].value);
+            }
+            break;
+        case TRUNCATE_META:
+            for (uint32_t l = 0; l < en->nmeta; l++) {
+                if (!r->source.n || str_eq(en->meta[l].name, r->source))
+                    en->meta[l].value = cut(run->a, r, en->meta[l].value);
+            }
+            break;
+        case TRUNCATE_EXTRACTED:
+            for (uint32_t l = 0; l < en->nx; l++) {
+                if (en->x[l].value.p && (!r->source.n || str_eq(en->x[l].name, r->source)))
+                    en->x[l].value = cut(run->a, r, en->x[l].value);
+            }
+            break;
+        }
+    }
+    return STAGE_NEXT;
+}
+
+const struct stage_type pipe_truncate = {.name = "truncate", .read = read_truncate, .run = run_truncate};

@@ -1,0 +1,10 @@
+/* regex_need.h - a text that stands in every match of a pattern that is searched for. Private to query/logql. */
+#ifndef LOGQL_REGEX_NEED_H
+#define LOGQL_REGEX_NEED_H
+
+#include "base/base.h"
+
+/* The longest run of plain bytes outside of groups, from a; empty where none is sure. For patterns that RE2 has accepted. */
+struct str lq_regex_need(struct arena *a, struct str pattern);
+
+#endif

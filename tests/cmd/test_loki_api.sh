@@ -1,0 +1,4 @@
+#!/bin/bash
+# Loki's HTTP API: shapes of every answer, errors and their words, what Grafana asks by itself.
+. "$(dirname "$0")/lib.sh"
+exec python3 "$(dirname "$0")/loki_api_test.py"

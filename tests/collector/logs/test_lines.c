@@ -1,0 +1,123 @@
+/* JSON lines, Elasticsearch bulk, Datadog and the journal over HTTP. */
+#include "collector/logs/fields.c"
+
+#include "tests/collector/logs/fake_logstore.h"
+
+#include "collector/logs/request.h"
+
+#define US "service_name=\"unknown_service\"}"
+
+static void jsonline(void **state)
+{
+    (void)state;
+    say = SAY_LATER;
+    check_post("/insert/jsonline?_stream_fields=app,host.name&_msg_field=message,_msg&_time_field=ts&ignore_fields=x&extra_fields=dc=eu", "application/stream+json", NULL,
+               STR("{\"ts\":\"2023-11-14T22:13:20.000000005Z\",\"message\":\"hi\",\"app\":\"a\",\"host\":{\"name\":\"h\",\"ip\":[1,\"2\"]},\"x\":1,\"n\":1.50,\"t\":true,\"z\":null}\n"
+                   "\n{\"_msg\":\"\xc3\xa9\",\"ts\":1700000000}\r\n"),
+               200, NULL,
+               "{app=\"a\", host_name=\"h\", service_name=\"a\"} 1700000000000000005 \"hi\" dc=\"eu\" detected_level=\"unknown\" host_ip=\"[1,\\\"2\\\"]\" n=\"1.50\" t=\"true\"\n"
+               "{" US " 1700000000000000000 \"\xc3\xa9\" dc=\"eu\" detected_level=\"unknown\"\n");
+    /* without a message the line is the object as it stands */
+    check_post("/api/v1/logs/jsonline", NULL, NULL, STR("{\"time\":1700000000123,\"level\":\"warn\",\"service\":\"s\", \"k\": 1}"), 200, NULL,
+               "{service=\"s\", service_name=\"s\"} 1700000000123000000 \"{\\\"time\\\":1700000000123,\\\"level\\\":\\\"warn\\\",\\\"service\\\":\\\"s\\\", \\\"k\\\": 1}\" detected_level=\"warn\"\n");
+    say = SAY_STORE;
+    check_post("/insert/jsonline", NULL, "VL-Msg-Field: m\r\nVL-Time-Field: t\r\nVL-Decolorize-Fields: m\r\n", STR("{\"m\":\"\\u001b[31mred\\u001b[0m x\",\"t\":\"1\"}"), 200, NULL,
+               "{" US " 1000000000 \"red x\" detected_level=\"unknown\"\n");
+    check_post("/insert/jsonline?debug=1", NULL, NULL, STR("{\"_msg\":\"x\"}"), 200, NULL, "");
+}
+
+/* The bad lines are left out. */
+static void bad_lines(void **state)
+{
+    struct buf b = {0};
+
+    (void)state;
+    check_post("/insert/jsonline", NULL, NULL, STR("nonsense\n{\"_msg\":\"a\",\"_time\":1}\n{\"_msg\":\"b\",\"_time\":\"soon\"}\n[1]\n"), 200, NULL,
+               "{" US " 1000000000 \"a\" detected_level=\"unknown\"\n");
+    check_post("/insert/jsonline", NULL, NULL, STR("nonsense\n[]\n"), 400, "invalid JSON at byte 0: an object was expected", "");
+    fake_line_max = 3;
+    check_post("/insert/jsonline", NULL, NULL, STR("{\"_msg\":\"toolong\",\"_time\":1}\n"), 400, "max entry size exceeded", "");
+    check_post("/insert/jsonline", NULL, NULL, STR("{\"_msg\":\"toolong\",\"_time\":1}\n{\"_msg\":\"ok\",\"_time\":1}\n"), 200, NULL, "{" US " 1000000000 \"ok\" detected_level=\"unknown\"\n");
+    fake_line_max = 256 << 10;
+    /* 10,000 fields: kept whole, nothing of it is taken apart */
+    buf_putz(&b, "{\"_msg\":\"m\",\"_time\":\"5\"");
+    for (int i = 0; i < 10000; i++)
+        buf_printf(&b, ",\"f%d\":%d", i, i);
+    buf_putz(&b, "}\n{\"_msg\":\"next\",\"_time\":\"6\"}");
+    check_post("/insert/jsonline", NULL, NULL, buf_str(&b), 200, NULL, NULL);
+    assert_true(has(&seen, "\\\"f9999\\\":9999}\" detected_level") && has(&seen, " 6000000000 \"next\""));
+    /* a million levels deep: that line is refused */
+    buf_reset(&b);
+    for (int i = 0; i < 1000000; i++)
+        buf_putz(&b, "{\"a\":");
+    buf_putz(&b, "\n{\"_msg\":\"next\",\"_time\":\"6\"}");
+    check_post("/insert/jsonline", NULL, NULL, buf_str(&b), 200, NULL, "{" US " 6000000000 \"next\" detected_level=\"unknown\"\n");
+    buf_release(&b);
+}
+
+static void bulk(void **state)
+{
+    const char *body = "{\"create\":{\"_index\":\"i\"}}\n{\"@timestamp\":\"2023-11-14T22:13:20Z\",\"message\":\"hi\",\"host\":{\"name\":\"h\"},\"log\":{\"level\":\"error\"}}\n"
+                       "{\"index\":{}}\nnonsense\n{ \"index\" : { } }\n{\"@timestamp\":1700000000000,\"message\":\"two\"}\n";
+
+    (void)state;
+    check_post("/_bulk", "application/x-ndjson", NULL, str_of(body), 200,
+               "{\"took\":1,\"errors\":true,\"items\":[{\"create\":{\"status\":201}},{\"create\":{\"status\":400,\"error\":{\"type\":\"document_parsing_exception\",\"reason\":\"invalid JSON "
+               "at byte 0: an object was expected\"}}},{\"create\":{\"status\":201}}]}",
+               "{host_name=\"h\", " US " 1700000000000000000 \"hi\" detected_level=\"error\" log_level=\"error\"\n"
+               "{" US " 1700000000000000000 \"two\" detected_level=\"unknown\"\n");
+    check_post("/insert/elasticsearch/_bulk", NULL, NULL, STR("{\"create\":{}}\n{\"message\":\"x\",\"@timestamp\":0}\n"), 200, "\"errors\":false", NULL);
+    assert_true(has(&out, "X-Elastic-Product: Elasticsearch"));
+    check_post("/insert/elasticsearch/some-index/_bulk", NULL, NULL, STR("{\"create\":{}}\n{\"message\":\"x\"}\n"), 200, "201", NULL);
+    check_post("/_bulk", NULL, NULL, STR("{\"delete\":{}}\n"), 400, "the bulk action \\\"delete\\\" is not supported", "");
+    check_post("/_bulk", NULL, NULL, STR("{\"create\":{}}\n"), 400, "has no document", "");
+    check_post("/_bulk", NULL, NULL, STR(""), 200, "\"items\":[]", "");
+}
+
+static void probes(void **state)
+{
+    (void)state;
+    assert_int_equal(http_raw(port, "GET /insert/elasticsearch/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", &out), 200);
+    assert_true(has(&out, "\"version\"") && has(&out, "X-Elastic-Product: Elasticsearch"));
+    assert_int_equal(http_raw(port, "GET /insert/elasticsearch HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", &out), 200);
+    assert_int_equal(http_raw(port, "HEAD /insert/elasticsearch/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", &out), 200);
+    assert_int_equal(http_raw(port, "GET /insert/elasticsearch/_license HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", &out), 200);
+    assert_true(has(&out, "\"status\":\"active\""));
+    assert_int_equal(http_raw(port, "GET /insert/elasticsearch/_ilm/policy/filebeat HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", &out), 200);
+    assert_int_equal(http_raw(port, "GET /insert/loki/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", &out), 200);
+}
+
+static void datadog(void **state)
+{
+    (void)state;
+    check_post("/insert/datadog/api/v2/logs", "application/json", "dd-message-timestamp: 1700000000123\r\n",
+               STR("[{\"message\":\"hi\",\"ddtags\":\"env:prod,team:a,alone\",\"service\":\"s\",\"hostname\":\"h\",\"status\":\"error\"},7,{\"message\":\"two\"}]"), 202, "{}",
+               "{env=\"prod\", hostname=\"h\", service=\"s\", service_name=\"s\"} 1700000000123000000 \"hi\" alone=\"true\" detected_level=\"error\" level=\"error\" status=\"error\" team=\"a\"\n"
+               "{" US " 1700000000123000000 \"two\" detected_level=\"unknown\"\n");
+    check_post("/insert/datadog/api/v2/logs", "application/json", NULL, STR("[{\"message\":"), 400, "invalid JSON", "");
+    check_post("/insert/datadog/api/v2/logs", "application/json", NULL, STR("[]"), 202, "{}", "");
+}
+
+static void journald(void **state)
+{
+    static const char body[] = "__CURSOR=s=1\n__REALTIME_TIMESTAMP=1700000000123456\n_MACHINE_ID=m\n_HOSTNAME=h\n_SYSTEMD_UNIT=nginx.service\nPRIORITY=3\nMESSAGE=it = broke\n\n"
+                               "MESSAGE\n\x05\0\0\0\0\0\0\0a\nb\nc\n__REALTIME_TIMESTAMP=1\nSYSLOG_IDENTIFIER=cron\n\n_PID=3\n__REALTIME_TIMESTAMP=5\n\n";
+
+    (void)state;
+    check_post("/insert/journald/upload", "application/vnd.fdo.journal", NULL, STR(body), 200, NULL,
+               "{_HOSTNAME=\"h\", _MACHINE_ID=\"m\", _SYSTEMD_UNIT=\"nginx.service\", service_name=\"nginx\"} 1700000000123456000 \"it = broke\" PRIORITY=\"3\" detected_level=\"error\" "
+               "level=\"error\"\n"
+               "{service_name=\"cron\"} 1000 \"a\\nb\\nc\" SYSLOG_IDENTIFIER=\"cron\" detected_level=\"unknown\"\n");
+    check_post("/insert/journald/upload", "text/plain", NULL, STR(body), 400, "Content-Type", "");
+    check_post("/insert/journald/upload", "application/vnd.fdo.journal", NULL, STR("MESSAGE\n\xff\xff\xff\xff\xff\xff\xff\xff" "x\n"), 400, "does not have the length", "");
+    check_post("/insert/journald/upload", "application/vnd.fdo.journal", NULL, STR("MESSAGE\nabc"), 400, "is cut off", "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(jsonline), cmocka_unit_test(bad_lines), cmocka_unit_test(bulk), cmocka_unit_test(probes), cmocka_unit_test(datadog), cmocka_unit_test(journald),
+    };
+
+    return cmocka_run_group_tests(tests, start_server, stop_server);
+}

@@ -1,0 +1,495 @@
+/*
+ * test_block.c - blocks of random rows of every sort come back to the byte, and what narrows them never loses a row; the model is
+ * the rows themselves. Damage, huge lines, golden bytes.
+ */
+#include "logstore/block.c"
+
+#include "logstore/block_lines.c"
+#include "logstore/block_write.c"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "tests/logstore/random_lines.h"
+
+static struct log_block_writer *writer;
+static struct log_block *block;
+
+/* --- the model ----------------------------------------------------------------------------------------------- */
+
+struct model {
+    struct log_row *rows;
+    uint32_t n;
+    struct arena a;
+    struct buf block, filter;
+};
+
+static struct str keep(struct model *m, struct buf *b)
+{
+    struct str s = arena_dup(&m->a, buf_str(b));
+
+    buf_reset(b);
+    return s;
+}
+
+static void make_meta(struct model *m, struct log_row *r, struct buf *scratch)
+{
+    static const char *const names[] = {"detected_level", "odd", "span_id", "trace_id"};
+    struct label *v = arena_array(&m->a, struct label, ARRAY_LEN(names));
+
+    r->meta = v;
+    r->nmeta = 0;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (i == 1 ? below(50) : i == 2 ? below(3) == 0 : 0)
+            continue;
+        if (i == 0)
+            put_word(scratch);
+        else
+            put_id(scratch);
+        v[r->nmeta++] = (struct label){str_of(names[i]), keep(m, scratch)};
+    }
+}
+
+static void make_rows(struct model *m, uint32_t n, uint64_t sort, bool meta)
+{
+    struct buf scratch = {0};
+    int64_t t = INT64_C(1763843621000000000);
+
+    *m = (struct model){.n = n};
+    m->rows = arena_array(&m->a, struct log_row, n);
+    for (uint32_t i = 0; i < n; i++) {
+        struct log_row *r = &m->rows[i];
+
+        t += (int64_t)below(40) * 1000000 + (below(100) ? 0 : (int64_t)below(1000) - 500);
+        r->t_ns = t;
+        r->stream = (uint32_t)(below(3) ? below(20) : below(50) ? below(3000) : rnd());
+        put_random_line(&scratch, sort, t);
+        r->line = keep(m, &scratch);
+        if (meta)
+            make_meta(m, r, &scratch);
+    }
+    buf_release(&scratch);
+}
+
+static void write_model(struct model *m, bool dense)
+{
+    log_block_write(writer, m->rows, m->n, dense, &m->block, &m->filter);
+}
+
+static void model_release(struct model *m)
+{
+    arena_release(&m->a);
+    buf_release(&m->block);
+    buf_release(&m->filter);
+}
+
+static void must(int code, const struct err *e)
+{
+    if (code < 0)
+        fail_msg("%s", e->text);
+}
+
+static bool str_is(struct str a, struct str b)
+{
+    return str_eq(a, b);
+}
+
+static void check_some(struct model *m, uint32_t one_in)
+{
+    uint32_t *idx = x_alloc((m->n + 1) * sizeof *idx), n = 0;
+    struct log_row *got = x_zalloc((m->n + 1) * sizeof *got);
+    struct err e;
+
+    for (uint32_t i = 0; i < m->n; i++)
+        if (below(one_in) == 0)
+            idx[n++] = i;
+    must(log_block_lines(block, idx, n, got, &e), &e);
+    must(log_block_meta(block, idx, n, got, &e), &e);
+    for (uint32_t i = 0; i < n; i++) {
+        struct log_row *want = &m->rows[idx[i]];
+
+        if (!str_is(got[i].line, want->line))
+            fail_msg("row %u: %.*s, not %.*s", idx[i], STR_ARG(got[i].line), STR_ARG(want->line));
+        assert_int_equal(got[i].nmeta, want->nmeta);
+        for (uint32_t k = 0; k < want->nmeta; k++)
+            assert_true(str_is(got[i].meta[k].name, want->meta[k].name) && str_is(got[i].meta[k].value, want->meta[k].value));
+    }
+    free(idx);
+    free(got);
+}
+
+static void check_rows(struct model *m)
+{
+    const int64_t *t;
+    const uint32_t *s;
+    struct err e;
+
+    must(log_block_open(block, buf_str(&m->block), &e), &e);
+    assert_int_equal(log_block_n(block), m->n);
+    must(log_block_times(block, &t, &e), &e);
+    must(log_block_streams(block, &s, &e), &e);
+    for (uint32_t i = 0; i < m->n; i++)
+        assert_true(t[i] == m->rows[i].t_ns && s[i] == m->rows[i].stream);
+    check_some(m, 20);
+    check_some(m, 1);
+    must(log_block_open(block, buf_str(&m->block), &e), &e);
+    must(log_block_verify(block, &e), &e);
+}
+
+/* --- narrowing ------------------------------------------------------------------------------------------------------ */
+
+static bool line_has(struct str line, const struct log_hint *h)
+{
+    for (uint32_t i = 0; i < h->nvalues; i++)
+        if (memmem(line.p, line.n, h->values[i].p, h->values[i].n))
+            return true;
+    return false;
+}
+
+/* A needle: a part of some line, such a part spoilt, or a word. */
+static struct str pick_needle(struct model *m)
+{
+    struct str line = m->rows[below(m->n)].line;
+    size_t at = line.n ? below(line.n) : 0, n = line.n ? 1 + below(MIN(line.n - at, below(3) ? 12u : 60u)) : 0;
+
+    if (below(8) == 0)
+        return str_of(some_words[below(ARRAY_LEN(some_words))]);
+    if (below(6) || n == 0)
+        return str_n(line.p + at, n);
+    struct str s = arena_dup(&m->a, str_n(line.p + at, n));
+    ((char *)s.p)[below(n)] = (char)('a' + below(26));
+    return s;
+}
+
+static void check_line_hint(struct model *m, bool fresh)
+{
+    struct str values[3];
+    struct log_hint h = {.kind = LOG_HINT_LINE, .values = values, .nvalues = 1 + (uint32_t)(below(4) == 0) * 2};
+    uint64_t *w = x_zalloc((m->n / 64 + 1) * sizeof *w), *had = x_zalloc((m->n / 64 + 1) * sizeof *w);
+    struct log_bits bits = {w, m->n};
+    bool any = false;
+    struct err e;
+
+    for (uint32_t i = 0; i < h.nvalues; i++)
+        values[i] = pick_needle(m);
+    bool few = below(3) == 0;
+    for (uint32_t i = 0; i < m->n; i++)
+        w[i / 64] |= (uint64_t)(!few || below(20) == 0) << i % 64;
+    memcpy(had, w, (m->n / 64 + 1) * sizeof *w);
+    if (fresh)
+        must(log_block_open(block, buf_str(&m->block), &e), &e);
+    if (below(5) == 0)
+        check_some(m, 30); /* some lines are put together already */
+    must(log_block_narrow(block, &h, &bits, &e), &e);
+    for (uint32_t i = 0; i < m->n; i++) {
+        bool has = line_has(m->rows[i].line, &h), was = had[i / 64] >> i % 64 & 1;
+
+        any |= has;
+        if ((w[i / 64] >> i % 64 & 1) != (has && was))
+            fail_msg("row %u, %.*s in %.*s: %d", i, STR_ARG(values[0]), STR_ARG(m->rows[i].line), has);
+    }
+    if (any && !log_filter_may_match(buf_str(&m->filter), &h, 1))
+        fail_msg("the filter denies %.*s", STR_ARG(values[0]));
+    free(w);
+    free(had);
+}
+
+static void check_meta_hint(struct model *m)
+{
+    const struct log_row *r = &m->rows[below(m->n)];
+    uint64_t *w = x_zalloc((m->n / 64 + 1) * sizeof *w);
+    struct log_bits bits = {w, m->n};
+    struct err e;
+
+    memset(w, 0xff, (m->n / 64 + 1) * sizeof *w);
+    if (r->nmeta) {
+        const struct label *l = &r->meta[below(r->nmeta)];
+        struct log_hint h = {.kind = LOG_HINT_META, .name = l->name, .values = &l->value, .nvalues = 1};
+
+        assert_true(log_filter_may_match(buf_str(&m->filter), &h, 1));
+        must(log_block_narrow(block, &h, &bits, &e), &e);
+        for (uint32_t i = 0; i < m->n; i++) {
+            bool has = false;
+
+            for (uint32_t k = 0; k < m->rows[i].nmeta; k++)
+                has |= str_eq(m->rows[i].meta[k].name, l->name) && str_eq(m->rows[i].meta[k].value, l->value);
+            assert_int_equal(w[i / 64] >> i % 64 & 1, has);
+        }
+    }
+    free(w);
+}
+
+static void check_narrow(struct model *m)
+{
+    struct err e;
+
+    must(log_block_open(block, buf_str(&m->block), &e), &e);
+    for (int i = 0; i < 12; i++)
+        check_line_hint(m, i % 3 == 0);
+    check_meta_hint(m);
+}
+
+/* --- fields: cJSON is the oracle ---------------------------------------------------------------------------------------- */
+
+struct pair {
+    struct str name, value;
+    bool number;
+};
+struct pairs {
+    struct pair v[256];
+    uint32_t n;
+};
+
+static struct str sane(struct arena *a, const char *prefix, const char *key)
+{
+    struct str s = arena_printf(a, "%s%s%s%s", prefix ? prefix : "", prefix ? "_" : "", !prefix && key[0] >= '0' && key[0] <= '9' ? "_" : "", key);
+
+    for (size_t i = 0; i < s.n; i++)
+        if (!strchr("_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", s.p[i]))
+            ((char *)s.p)[i] = '_';
+    return s;
+}
+
+static void add_pair(struct pairs *p, struct str name, struct str value, bool number)
+{
+    for (uint32_t i = 0; i < p->n; i++)
+        if (str_eq(p->v[i].name, name))
+            return; /* the first one wins */
+    assert_true(p->n < ARRAY_LEN(p->v));
+    p->v[p->n++] = (struct pair){name, value, number};
+}
+
+static void flatten(struct arena *a, const cJSON *object, const char *prefix, struct pairs *out)
+{
+    const cJSON *c;
+
+    cJSON_ArrayForEach(c, object)
+    {
+        struct str name = sane(a, prefix, c->string);
+
+        if (cJSON_IsObject(c))
+            flatten(a, c, name.p, out);
+        else if (cJSON_IsString(c))
+            add_pair(out, name, arena_dup(a, str_of(c->valuestring)), false);
+        else if (cJSON_IsBool(c))
+            add_pair(out, name, cJSON_IsTrue(c) ? STR("true") : STR("false"), false);
+        else if (cJSON_IsNumber(c))
+            add_pair(out, name, arena_printf(a, "%.17g", c->valuedouble), true);
+    }
+}
+
+/* False: cJSON cannot read it. */
+static bool parse_json(struct arena *a, struct str line, struct pairs *out)
+{
+    cJSON *j = cJSON_ParseWithLength(line.p, line.n);
+    bool ok = j && cJSON_IsObject(j);
+
+    out->n = 0;
+    if (ok)
+        flatten(a, j, NULL, out);
+    cJSON_Delete(j);
+    return ok;
+}
+
+static void parse_logfmt(struct arena *a, struct str line, struct pairs *out)
+{
+    out->n = 0;
+    for (size_t i = 0; i < line.n;) {
+        size_t key = i, from;
+        struct str value;
+
+        if (line.p[i] == ' ') {
+            i++;
+            continue;
+        }
+        while (i < line.n && line.p[i] != '=')
+            i++;
+        struct str name = sane(a, NULL, arena_dup(a, str_n(line.p + key, i - key)).p);
+        from = ++i;
+        if (i < line.n && line.p[i] == '"') {
+            for (i++; line.p[i] != '"'; i += line.p[i] == '\\' ? 2 : 1)
+                ;
+            i++;
+            cJSON *j = cJSON_ParseWithLength(line.p + from, i - from);
+            value = j ? arena_dup(a, str_of(j->valuestring)) : STR("?"); /* odd escapes: such are not given */
+            cJSON_Delete(j);
+        } else {
+            while (i < line.n && line.p[i] != ' ')
+                i++;
+            value = str_n(line.p + from, i - from);
+        }
+        if (value.n)
+            add_pair(out, name, value, false);
+    }
+}
+
+static bool same_value(const struct pair *want, struct str got)
+{
+    double a, b;
+    bool range;
+
+    if (!want->number)
+        return str_eq(want->value, got);
+    return num_parse(want->value, &a, &range) && num_parse(got, &b, &range) && (a == b || fabs(a - b) <= fabs(a) * 1e-15);
+}
+
+/* Rows that have fields; each is what the oracle finds. names NULL: all of them. */
+static uint32_t check_fields(struct model *m, enum log_parser parser, const struct str *name)
+{
+    uint32_t *idx = x_alloc((m->n + 1) * sizeof *idx), n = 0, with = 0;
+    struct log_row *got = x_zalloc((m->n + 1) * sizeof *got);
+    struct pairs *want = x_alloc(sizeof *want);
+    struct err e;
+
+    for (uint32_t i = 0; i < m->n; i++)
+        if (!name || below(3))
+            idx[n++] = i;
+    must(log_block_fields(block, parser, name, name ? 1 : 0, idx, n, got, &e), &e);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = 0;
+
+        if (!got[i].fields)
+            continue;
+        with++;
+        struct str line = m->rows[idx[i]].line;
+        if (parser == LOG_PARSER_LOGFMT)
+            parse_logfmt(&m->a, line, want);
+        else if (!parse_json(&m->a, line, want)) {
+            if (!name && !memmem(line.p, line.n, "\\ud800", 6)) /* else an odd escape in a value that was not asked for */
+                fail_msg("fields of what is no JSON object: %.*s", STR_ARG(line));
+            continue;
+        }
+        for (uint32_t k = 0; k < want->n; k++) {
+            if (name && !str_eq(want->v[k].name, *name))
+                continue;
+            if (at == got[i].nfields || !str_eq(got[i].fields[at].name, want->v[k].name) ||
+                !same_value(&want->v[k], got[i].fields[at].value))
+                fail_msg("%.*s: field %.*s is not there or something else", STR_ARG(line), STR_ARG(want->v[k].name));
+            at++;
+        }
+        if (at != got[i].nfields)
+            fail_msg("%.*s: %u fields, not %u", STR_ARG(line), got[i].nfields, at);
+    }
+    free(want);
+    free(idx);
+    free(got);
+    return with;
+}
+
+/* Rows that have a field with this value, by the oracle, must stay; others that have fields must go. */
+static void check_field_hint(struct model *m, enum log_parser parser)
+{
+    uint32_t *idx = x_alloc((m->n + 1) * sizeof *idx), pick = UINT32_MAX;
+    struct log_row *got = x_zalloc((m->n + 1) * sizeof *got);
+    uint64_t *w = x_alloc((m->n / 64 + 1) * sizeof *w);
+    struct err e;
+
+    for (uint32_t i = 0; i < m->n; i++)
+        idx[i] = i;
+    must(log_block_fields(block, parser, NULL, 0, idx, m->n, got, &e), &e);
+    for (uint32_t i = 0; i < m->n; i++)
+        if (got[i].nfields && below(1 + m->n / 8) == 0)
+            pick = i;
+    if (pick != UINT32_MAX) {
+        const struct log_field *f = &got[pick].fields[below(got[pick].nfields)];
+        struct str value = f->value;
+        struct log_hint h = {.kind = LOG_HINT_FIELD, .parser = parser, .name = f->name, .values = &value, .nvalues = 1};
+        struct log_bits bits = {w, m->n};
+
+        if (!log_filter_may_match(buf_str(&m->filter), &h, 1))
+            fail_msg("the filter denies %.*s=%.*s", STR_ARG(f->name), STR_ARG(f->value));
+        memset(w, 0xff, (m->n / 64 + 1) * sizeof *w);
+        must(log_block_narrow(block, &h, &bits, &e), &e);
+        must(log_block_fields(block, parser, &h.name, 1, idx, m->n, got, &e), &e);
+        f = &(struct log_field){.name = h.name, .value = h.values[0]};
+        for (uint32_t i = 0; i < m->n; i++) {
+            bool has = !got[i].fields;
+
+            for (uint32_t k = 0; k < got[i].nfields; k++)
+                has |= str_eq(got[i].fields[k].name, f->name) && str_eq(got[i].fields[k].value, f->value);
+            if (has)
+                assert_true(w[i / 64] >> i % 64 & 1);
+        }
+    }
+    free(idx);
+    free(got);
+    free(w);
+}
+
+static uint32_t check_all_fields(struct model *m)
+{
+    static const char *const names[] = {"level", "msg", "http_status", "trace_id", "a", "nothing", "dur"};
+    struct str name = str_of(names[below(ARRAY_LEN(names))]);
+    uint32_t with = 0;
+    struct err e;
+
+    for (enum log_parser p = LOG_PARSER_JSON; p <= LOG_PARSER_LOGFMT; p++) {
+        must(log_block_open(block, buf_str(&m->block), &e), &e);
+        check_fields(m, p, &name);
+        with += check_fields(m, p, NULL);
+        check_field_hint(m, p);
+    }
+    return with;
+}
+
+static void seed_rng(void)
+{
+    const char *given = getenv("SEED");
+
+    rng_state = given ? strtoull(given, NULL, 0) : (uint64_t)clock_wall_ns() | 1;
+    print_message("seed %llu\n", (unsigned long long)rng_state);
+}
+
+static unsigned rounds(unsigned quick)
+{
+    return getenv("TRIPOD_LONG") ? quick * 30 : quick;
+}
+
+static void test_random(void **state)
+{
+    (void)state;
+    seed_rng();
+    uint64_t with = 0;
+    for (unsigned round = 0; round < rounds(60); round++) {
+        struct model m;
+
+        make_rows(&m, 1 + (uint32_t)(round % 10 ? below(600) : below(6000)), round % 6, round % 3 == 0);
+        write_model(&m, round % 7 == 0);
+        check_rows(&m);
+        check_narrow(&m);
+        with += check_all_fields(&m);
+        model_release(&m);
+    }
+    assert_true(with > 1000);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    writer = log_block_writer_new();
+    block = log_block_new();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    log_block_writer_free(writer);
+    log_block_free(block);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
