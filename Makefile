@@ -120,6 +120,8 @@ $(B)/fuzz/fuzz_%: $(B)/fuzz/fuzz_%.o $(B)/libtripod.a
 
 bench: all
 	@B=$(B) bench/run
+bench-logs: all
+	@B=$(B) bench/logs $(BENCH_LOGS)
 
 arch:
 	@scripts/arch
@@ -134,7 +136,7 @@ install: $(B)/bin/tripod
 clean:
 	rm -rf $(B)
 
-.PHONY: all lib tests check check-asan check-tsan fuzz fuzzers bench arch format install clean web
+.PHONY: all lib tests check check-asan check-tsan fuzz fuzzers bench bench-logs arch format install clean web
 .SECONDARY:
 -include tests/tools/tools.mk
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LINES = 20000, FIELDS = 16 };
+enum { LINES = 2000, FIELDS = 16 };
 
 static struct str json[LINES], logfmt[LINES];
 static struct log_field (*json_fields)[FIELDS], (*logfmt_fields)[FIELDS];

@@ -195,6 +195,7 @@ void logs_request_send(struct logs_request *q)
     int rc = 0;
 
     intake_finish(in);
+    in->b.any_age = str_eqz(http_header(q->r, "X-Tripod-Any-Age"), "1"); /* an import: as far back as the store keeps */
     if (in->b.nrows && rates_take(q->l->rates, q->rules, &q->l->opts, user.n ? user : STR("fake"), in->b.nrows, in->bytes, &e) < 0) {
         logs_count(&q->l->stats.refused[LOGS_RATE], in->b.nrows);
         logs_request_refuse(q, 429, e.text);

@@ -50,7 +50,7 @@ static void print_log(struct pretty *p, const struct logql_log *log, unsigned le
         const struct logql_stage *st = &log->stages[i];
         bool filters = i && st->kind == LOGQL_LINE_FILTER && st[-1].kind == LOGQL_LINE_FILTER;
 
-        if (i > before_unwrap || filters || (i < before_unwrap && !split)) {
+        if (filters || (i < before_unwrap && !split)) {
             buf_putc(p->out, ' ');
         } else {
             buf_putc(p->out, '\n');

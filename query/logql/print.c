@@ -6,6 +6,8 @@
 #include "query/logql/logql.h"
 #include "query/logql/units.h"
 
+#include <stdio.h>
+
 static const char *const line_ops[] = {"|=", "!=", "|~", "!~", "|>", "!>"};
 static const char *const cmps[] = {"==", "!=", "<", "<=", ">", ">="};
 static const char *const range_ops[RANGE_OPS] = {
@@ -341,6 +343,25 @@ static void print_replace(struct buf *out, const struct logql_expr *n)
     buf_putc(out, ')');
 }
 
+static void print_literal(struct buf *out, double v)
+{
+    char text[NUM_MAX];
+
+    buf_put(out, text, num_fmt_g(v, text));
+}
+
+/* With six decimals, as upstream, where they say it all. */
+static void print_vector(struct buf *out, double v)
+{
+    char text[NUM_MAX];
+    size_t n = (size_t)snprintf(text, sizeof text, "%f", v);
+    double back;
+
+    if (!lq_float_parse(str_n(text, n), &back) || back != v)
+        n = num_fmt_g(v, text);
+    buf_printf(out, "vector(%.*s)", (int)n, text);
+}
+
 void logql_print(struct buf *out, const struct logql_expr *n)
 {
     switch (n->kind) {
@@ -363,12 +384,10 @@ void logql_print(struct buf *out, const struct logql_expr *n)
         buf_putc(out, ')');
         break;
     case LOGQL_NUMBER:
-        lq_print_number(out, n->number);
+        print_literal(out, n->number);
         break;
     case LOGQL_VECTOR:
-        buf_printf(out, "vector(");
-        lq_print_number(out, n->number);
-        buf_putc(out, ')');
+        print_vector(out, n->number);
         break;
     case LOGQL_LABEL_REPLACE:
         print_replace(out, n);

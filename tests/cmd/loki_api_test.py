@@ -351,26 +351,32 @@ def start_with_ports(ask):
         return log
 
 
+def run(s):
+    assert s.start()
+    loki = Loki(s.port)
+    d = Data(loki)
+    for again in (False, True):
+        for check in (check_names, check_streams, check_categories, check_metrics, check_faults, check_index, check_detected, check_patterns, check_legacy, check_grafana):
+            check(loki, d)
+        if not again:  # the same after a restart
+            s.kill()
+            assert s.start()
+            loki = Loki(s.port)
+    check_deletes(loki, d)
+    check_big_answer(loki)
+    check_openapi(loki)
+    check_service(loki)
+
+
 def main():
     with tempfile.TemporaryDirectory() as tmp:
         s = Server(os.path.join(tmp, "data"), args=["--flush.interval", "1h"], log=os.path.join(tmp, "log"))
-        assert s.start()
-        loki = Loki(s.port)
-        d = Data(loki)
-        for round_name in ("in memory", "after a restart"):
-            for check in (check_names, check_streams, check_categories, check_metrics, check_faults, check_index, check_detected, check_patterns, check_legacy, check_grafana):
-                check(loki, d)
-            if round_name == "in memory":
-                s.kill()
-                assert s.start()
-                loki = Loki(s.port)
-        check_deletes(loki, d)
-        check_big_answer(loki)
-        check_openapi(loki)
-        check_service(loki)
-        s.kill(15)
+        try:
+            run(s)
+        finally:
+            s.kill()
     check_ports()
-    print("Loki's API: names, streams, categories, metrics, faults, index, fields, patterns, old paths, Grafana's own, deletes, ports")
+    print("Loki's API: names, streams, categories, metrics, faults, index, fields, patterns, old paths, Grafana's own, deletes, calls, ports")
 
 
 if __name__ == "__main__":

@@ -161,23 +161,30 @@ def check_flood(loki):
           f"{fast} fast clients got all, {slow} slow ones {min(r.got for r in readers[fast:])}..{max(r.got for r in readers[fast:])}, the rest reported")
 
 
+def run(s):
+    assert s.start()
+    loki = Loki(s.port)
+    check_shapes(loki)
+    check_stages(loki)
+    check_refusals(loki)
+    check_delay(loki)
+    check_no_gap_no_double(loki)
+    check_flood(loki)
+    f = Follower(s.port, '{app="shape"}', limit=1)  # the server stops: it says goodbye
+    f.frame()
+    s.proc.terminate()
+    assert f.frame() is None and f.code == 1001, f.code
+    f.close()
+    assert s.proc.wait(20) == 0
+
+
 def main():
     with tempfile.TemporaryDirectory() as d:
         s = Server(os.path.join(d, "data"), log=os.path.join(d, "log"))
-        assert s.start()
-        loki = Loki(s.port)
-        check_shapes(loki)
-        check_stages(loki)
-        check_refusals(loki)
-        check_delay(loki)
-        check_no_gap_no_double(loki)
-        check_flood(loki)
-        f = Follower(s.port, '{app="shape"}', limit=1)  # the server stops: it says goodbye
-        f.frame()
-        s.proc.terminate()
-        assert f.frame() is None and f.code == 1001, f.code
-        f.close()
-        assert s.proc.wait(20) == 0
+        try:
+            run(s)
+        finally:
+            s.kill()
     print("tails: shapes, stages, refusals, delays, no gap and no double, flood, goodbye")
 
 

@@ -82,11 +82,11 @@ static void precedence(void **state)
     static const struct {
         const char *in, *out;
     } cases[] = {
-        {"vector(1) + vector(2) * vector(3)", "(vector(1) + (vector(2) * vector(3)))"},
-        {"vector(1) - vector(2) - vector(3)", "((vector(1) - vector(2)) - vector(3))"},
-        {"vector(1) ^ vector(2) ^ vector(3)", "(vector(1) ^ (vector(2) ^ vector(3)))"},
-        {"vector(1) or vector(2) and vector(3) > bool vector(4) + 1", "(vector(1) or (vector(2) and (vector(3) > bool (vector(4) + 1))))"},
-        {"2 * 3 + vector(1)", "(6 + vector(1))"},
+        {"vector(1) + vector(2) * vector(3)", "(vector(1.000000) + (vector(2.000000) * vector(3.000000)))"},
+        {"vector(1) - vector(2) - vector(3)", "((vector(1.000000) - vector(2.000000)) - vector(3.000000))"},
+        {"vector(1) ^ vector(2) ^ vector(3)", "(vector(1.000000) ^ (vector(2.000000) ^ vector(3.000000)))"},
+        {"vector(1) or vector(2) and vector(3) > bool vector(4) + 1", "(vector(1.000000) or (vector(2.000000) and (vector(3.000000) > bool (vector(4.000000) + 1))))"},
+        {"2 * 3 + vector(1)", "(6 + vector(1.000000))"},
         {"{a=\"b\"} | a=\"1\" or b=\"2\" c=\"3\", d=\"4\"", "{a=\"b\"} | ( a=\"1\" or ( ( b=\"2\" , c=\"3\" ) , d=\"4\" ) )"},
         {"topk(3, rate({a=\"b\"} | json [5m] offset 90s)) by (x,y)", "topk by (x,y)(3,rate({a=\"b\"} | json[5m] offset 1m30s))"},
         {"{a=\"b\"} | x>43008B | y>=1500B", "{a=\"b\"} | x>43008B | y>=1.5kB"},
@@ -119,7 +119,7 @@ static void pretty(void **state)
     (void)state;
     assert_int_equal(logql_parse(&a, STR("(sum(rate({a=\"b\"}[5m])) + vector(1)) * vector(2)"), &t, &e), 0);
     logql_pretty(&b, t.root, 20);
-    assert_string_equal(buf_z(&b), "  (\n      sum(\n        rate({a=\"b\"}[5m])\n      )\n    +\n      vector(1)\n  )\n*\n  vector(2)");
+    assert_string_equal(buf_z(&b), "  (\n      sum(\n        rate({a=\"b\"}[5m])\n      )\n    +\n      vector(1.000000)\n  )\n*\n  vector(2.000000)");
     logql_release(&t);
     buf_release(&b);
     arena_release(&a);
