@@ -56,27 +56,33 @@ static void put_iso(struct buf *b, int64_t t_ns, int digits)
 {
     struct tm tm = tm_of(t_ns);
 
-    buf_printf(b, "%04d-%02d-%02dT%02d:%02d:%02d.", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    buf_printf(b, "%04d-%02d-%02dT%02d:%02d:%02d.", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
+               tm.tm_sec);
     buf_printf(b, digits == 3 ? "%03d" : "%06d", (int)(t_ns % 1000000000 / (digits == 3 ? 1000000 : 1000)));
 }
 
 static void make_nginx(struct buf *b, struct made *m)
 {
-    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    static const char *const pages[] = {"about", "pricing", "docs/getting-started", "blog/2026/why-we-moved", "login", "search",
-                                        "static/js/app.4f3a2b1c.js", "static/css/main.css", "favicon.ico", "robots.txt"};
+    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    static const char *const pages[] = {
+        "about",       "pricing",   "docs/getting-started",      "blog/2026/why-we-moved",
+        "login",       "search",    "static/js/app.4f3a2b1c.js", "static/css/main.css",
+        "favicon.ico", "robots.txt"};
     static const char *const agents[] = {
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/12%d.0.0.0 Safari/537.36",
         "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.%d Safari/605.1.15",
-        "Mozilla/5.0 (X11; Linux x86_64; rv:12%d.0) Gecko/20100101 Firefox/12%d.0", "curl/7.8%d.0", "kube-probe/1.2%d",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:12%d.0) Gecko/20100101 Firefox/12%d.0",
+        "curl/7.8%d.0",
+        "kube-probe/1.2%d",
         "Mozilla/5.0 (compatible; Googlebot/2.%d; +http://www.google.com/bot.html)"};
     static const int codes[] = {200, 200, 200, 200, 200, 200, 304, 301, 404, 500, 499};
     struct tm tm = tm_of(m->t_ns);
     int v = (int)skewed(10);
 
-    buf_printf(b, "%d.%d.%d.%d - %s [%02d/%s/%04d:%02d:%02d:%02d +0000] \"", (int)(20 + skewed(200)), (int)skewed(256), (int)below(256),
-               (int)below(256), below(10) ? "-" : "admin", tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
-               tm.tm_sec);
+    buf_printf(b, "%d.%d.%d.%d - %s [%02d/%s/%04d:%02d:%02d:%02d +0000] \"", (int)(20 + skewed(200)), (int)skewed(256),
+               (int)below(256), (int)below(256), below(10) ? "-" : "admin", tm.tm_mday, months[tm.tm_mon],
+               tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
     if (below(3))
         buf_printf(b, "GET /%s HTTP/1.1", pages[skewed(ARRAY_LEN(pages))]);
     else if (below(2))
@@ -100,15 +106,22 @@ static void make_json(struct buf *b, struct made *m)
 {
     static const char *const levels[] = {"info", "info", "info", "info", "info", "debug", "warn", "error"};
     static const char *const services[] = {"checkout", "payment", "inventory", "auth", "gateway"};
-    static const char *const routes[] = {"/api/v1/orders", "/api/v1/orders/{id}", "/api/v1/users/{id}", "/healthz", "/api/v1/cart"};
-    static const char *const messages[] = {"request completed", "order %d accepted for user user_%d", "cache miss for key product:%d",
-                                           "retrying call to payment in %d ms (attempt %d)", "request completed", "request completed"};
-    static const char *const pods[] = {"checkout-7d9f8b6c5-x1k4z", "checkout-7d9f8b6c5-q9rmb", "payment-66c94d5f7b-2xkvp"};
+    static const char *const routes[] = {"/api/v1/orders", "/api/v1/orders/{id}", "/api/v1/users/{id}", "/healthz",
+                                         "/api/v1/cart"};
+    static const char *const messages[] = {"request completed",
+                                           "order %d accepted for user user_%d",
+                                           "cache miss for key product:%d",
+                                           "retrying call to payment in %d ms (attempt %d)",
+                                           "request completed",
+                                           "request completed"};
+    static const char *const pods[] = {"checkout-7d9f8b6c5-x1k4z", "checkout-7d9f8b6c5-q9rmb",
+                                       "payment-66c94d5f7b-2xkvp"};
     unsigned k = (unsigned)below(ARRAY_LEN(messages));
 
     buf_putz(b, "{\"ts\":\"");
     put_iso(b, m->t_ns, 6);
-    buf_printf(b, "Z\",\"level\":\"%s\",\"service\":\"%s\",\"msg\":\"", levels[below(ARRAY_LEN(levels))], services[m->stream % 5]);
+    buf_printf(b, "Z\",\"level\":\"%s\",\"service\":\"%s\",\"msg\":\"", levels[below(ARRAY_LEN(levels))],
+               services[m->stream % 5]);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 #pragma GCC diagnostic ignored "-Wformat-extra-args"
@@ -118,8 +131,8 @@ static void make_json(struct buf *b, struct made *m)
                (unsigned long long)rnd(), (unsigned long long)rnd());
     buf_printf(b, "\"http\":{\"method\":\"%s\",\"route\":\"%s\",\"status\":%d},", below(4) ? "GET" : "POST",
                routes[skewed(ARRAY_LEN(routes))], below(20) ? 200 : 500);
-    buf_printf(b, "\"duration_ms\":%d.%d,\"user_id\":%d,\"pod\":\"%s-7d9f8b6c5-x%uk4z\"}", (int)skewed(900), 1 + (int)below(9),
-               (int)below(5000), services[m->stream % 5], (unsigned)below(6));
+    buf_printf(b, "\"duration_ms\":%d.%d,\"user_id\":%d,\"pod\":\"%s-7d9f8b6c5-x%uk4z\"}", (int)skewed(900),
+               1 + (int)below(9), (int)below(5000), services[m->stream % 5], (unsigned)below(6));
     m->nmeta = 2;
     m->meta[0] = (struct label){STR("detected_level"), str_of(levels[below(ARRAY_LEN(levels))])};
     m->meta[1] = (struct label){STR("k8s_pod_name"), str_of(pods[below(ARRAY_LEN(pods))])};
@@ -128,43 +141,49 @@ static void make_json(struct buf *b, struct made *m)
 static void make_logfmt(struct buf *b, struct made *m)
 {
     static const char *const levels[] = {"info", "info", "info", "warn", "debug", "error"};
-    static const char *const callers[] = {"flush.go:253", "ingester.go:812", "table_manager.go:171", "metrics.go:207", "engine.go:263"};
+    static const char *const callers[] = {"flush.go:253", "ingester.go:812", "table_manager.go:171", "metrics.go:207",
+                                          "engine.go:263"};
 
     buf_putz(b, "ts=");
     put_iso(b, m->t_ns, 6);
     buf_printf(b, "Z caller=%s level=%s component=querier org_id=%d ", callers[below(ARRAY_LEN(callers))],
                levels[below(ARRAY_LEN(levels))], (int)skewed(30));
     buf_printf(b, "traceID=%016llx%016llx msg=\"executing query\" query=\"sum(rate({app=\\\"%s\\\"}[%dm]))\" ",
-               (unsigned long long)rnd(), (unsigned long long)rnd(), below(2) ? "checkout" : "gateway", (int)(1 + below(30)));
-    buf_printf(b, "duration=%d.%03dms status=%d bytes=%dkB lines=%d", (int)skewed(2000), (int)below(1000), below(30) ? 200 : 500,
-               (int)skewed(9000), (int)skewed(100000));
+               (unsigned long long)rnd(), (unsigned long long)rnd(), below(2) ? "checkout" : "gateway",
+               (int)(1 + below(30)));
+    buf_printf(b, "duration=%d.%03dms status=%d bytes=%dkB lines=%d", (int)skewed(2000), (int)below(1000),
+               below(30) ? 200 : 500, (int)skewed(9000), (int)skewed(100000));
 }
 
-static const char *const frames[] = {"com.example.shop.order.OrderService.place(OrderService.java:%d)",
-                                     "com.example.shop.payment.PaymentClient.charge(PaymentClient.java:%d)",
-                                     "org.springframework.web.servlet.FrameworkServlet.service(FrameworkServlet.java:%d)",
-                                     "org.apache.catalina.core.StandardWrapperValve.invoke(StandardWrapperValve.java:%d)",
-                                     "java.base/java.util.concurrent.ThreadPoolExecutor.runWorker(ThreadPoolExecutor.java:%d)",
-                                     "java.base/java.lang.Thread.run(Thread.java:%d)",
-                                     "io.netty.channel.nio.NioEventLoop.processSelectedKey(NioEventLoop.java:%d)",
-                                     "com.zaxxer.hikari.pool.HikariPool.getConnection(HikariPool.java:%d)"};
+static const char *const frames[] = {
+    "com.example.shop.order.OrderService.place(OrderService.java:%d)",
+    "com.example.shop.payment.PaymentClient.charge(PaymentClient.java:%d)",
+    "org.springframework.web.servlet.FrameworkServlet.service(FrameworkServlet.java:%d)",
+    "org.apache.catalina.core.StandardWrapperValve.invoke(StandardWrapperValve.java:%d)",
+    "java.base/java.util.concurrent.ThreadPoolExecutor.runWorker(ThreadPoolExecutor.java:%d)",
+    "java.base/java.lang.Thread.run(Thread.java:%d)",
+    "io.netty.channel.nio.NioEventLoop.processSelectedKey(NioEventLoop.java:%d)",
+    "com.zaxxer.hikari.pool.HikariPool.getConnection(HikariPool.java:%d)"};
 
 static void make_java(struct buf *b, struct made *m)
 {
-    static const char *const errors[] = {"java.lang.NullPointerException: order is null", "java.sql.SQLTransientConnectionException: "
-                                         "HikariPool-1 - Connection is not available, request timed out after 30000ms",
-                                         "java.util.concurrent.TimeoutException: no answer within 5000 ms"};
+    static const char *const errors[] = {
+        "java.lang.NullPointerException: order is null",
+        "java.sql.SQLTransientConnectionException: pool is exhausted, request timed out after 30000ms",
+        "java.util.concurrent.TimeoutException: no answer within 5000 ms"};
     struct tm tm = tm_of(m->t_ns);
 
-    buf_printf(b, "%04d-%02d-%02d %02d:%02d:%02d,%03d ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-               (int)(m->t_ns % 1000000000 / 1000000));
+    buf_printf(b, "%04d-%02d-%02d %02d:%02d:%02d,%03d ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+               tm.tm_min, tm.tm_sec, (int)(m->t_ns % 1000000000 / 1000000));
     if (below(4)) {
-        buf_printf(b, "INFO  [http-nio-8080-exec-%d] c.e.shop.order.OrderController - placed order %d for customer %d in %d ms",
-                   (int)below(40), (int)(m->t_ns / 1000000 % 10000000), (int)below(50000), (int)skewed(800));
+        buf_printf(
+            b,
+            "INFO  [http-nio-8080-exec-%d] c.e.shop.order.OrderController - placed order %d for customer %d in %d ms",
+            (int)below(40), (int)(m->t_ns / 1000000 % 10000000), (int)below(50000), (int)skewed(800));
         return;
     }
-    buf_printf(b, "ERROR [http-nio-8080-exec-%d] c.e.shop.web.ErrorAdvice - request %08x failed\n%s", (int)below(40), (unsigned)rnd(),
-               errors[below(ARRAY_LEN(errors))]);
+    buf_printf(b, "ERROR [http-nio-8080-exec-%d] c.e.shop.web.ErrorAdvice - request %08x failed\n%s", (int)below(40),
+               (unsigned)rnd(), errors[below(ARRAY_LEN(errors))]);
     for (uint64_t n = 8 + below(20); n > 0; n--) {
         unsigned k = (unsigned)below(ARRAY_LEN(frames));
 
@@ -187,20 +206,26 @@ static void make_kube(struct buf *b, struct made *m)
     switch (below(9)) {
     case 0:
     case 1:
-        buf_printf(b, "I%02d%02d %02d:%02d:%02d.%06d       1 controller.go:%d] \"Updating status\" pod=\"kube-system/%s-5d78c9869d-x%u7zq\"",
-                   tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, us, (int)(100 + below(5) * 17), name, id);
+        buf_printf(
+            b,
+            "I%02d%02d %02d:%02d:%02d.%06d       1 controller.go:%d] \"Updating status\" pod=\"kube-system/%s-5d78c9869d-x%u7zq\"",
+            tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, us, (int)(100 + below(5) * 17), name, id);
         break;
     case 2:
-        buf_printf(b, "E%02d%02d %02d:%02d:%02d.%06d    2213 pod_workers.go:1298] \"Error syncing pod, skipping\" err=\"failed to "
-                   "\\\"StartContainer\\\" for \\\"%s\\\" with CrashLoopBackOff: \\\"back-off %dm0s restarting failed container\\\"\" podUID=",
-                   tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, us, name, (int)(1 + below(5)));
-        buf_printf(b, "%08x-%04x-4%03x-a%03x-%012llx", (unsigned)rnd(), (unsigned)below(65536), (unsigned)below(4096), (unsigned)below(4096),
-                   (unsigned long long)(rnd() & 0xffffffffffff));
+        buf_printf(
+            b,
+            "E%02d%02d %02d:%02d:%02d.%06d    2213 pod_workers.go:1298] \"Error syncing pod, skipping\" err=\"failed to "
+            "\\\"StartContainer\\\" for \\\"%s\\\" with CrashLoopBackOff: \\\"back-off %dm0s restarting failed container\\\"\" podUID=",
+            tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, us, name, (int)(1 + below(5)));
+        buf_printf(b, "%08x-%04x-4%03x-a%03x-%012llx", (unsigned)rnd(), (unsigned)below(65536), (unsigned)below(4096),
+                   (unsigned)below(4096), (unsigned long long)(rnd() & 0xffffffffffff));
         break;
     case 3:
-        buf_printf(b, "[INFO] 10.244.%d.%d:%d - %d \"AAAA IN %s.default.svc.cluster.local. udp %d false 512\" NXDOMAIN qr,aa,rd %d 0.000%dsd",
-                   (int)below(5), (int)below(250), (int)(30000 + below(30000)), (int)below(65536), name, (int)(40 + below(30)),
-                   (int)(100 + below(90)), (int)(10000 + below(80000)));
+        buf_printf(
+            b,
+            "[INFO] 10.244.%d.%d:%d - %d \"AAAA IN %s.default.svc.cluster.local. udp %d false 512\" NXDOMAIN qr,aa,rd %d 0.000%dsd",
+            (int)below(5), (int)below(250), (int)(30000 + below(30000)), (int)below(65536), name, (int)(40 + below(30)),
+            (int)(100 + below(90)), (int)(10000 + below(80000)));
         break;
     case 4:
         make_json(b, m);
@@ -210,14 +235,17 @@ static void make_kube(struct buf *b, struct made *m)
         make_logfmt(b, m);
         break;
     case 6:
-        buf_printf(b, "2026/11/22 %02d:%02d:%02d [error] 31#31: *%d upstream timed out (110: Connection timed out) while reading response "
-                   "header from upstream, client: 10.244.%d.%d, server: shop.example.com, request: \"GET /api/v1/%s HTTP/1.1\"",
-                   tm.tm_hour, tm.tm_min, tm.tm_sec, (int)below(1000000), (int)below(5), (int)below(250), name);
+        buf_printf(
+            b,
+            "2026/11/22 %02d:%02d:%02d [error] 31#31: *%d upstream timed out (110: Connection timed out) while reading response "
+            "header from upstream, client: 10.244.%d.%d, server: shop.example.com, request: \"GET /api/v1/%s HTTP/1.1\"",
+            tm.tm_hour, tm.tm_min, tm.tm_sec, (int)below(1000000), (int)below(5), (int)below(250), name);
         break;
     default:
         buf_printf(b, "time=\"");
         put_iso(b, m->t_ns, 3);
-        buf_printf(b, "Z\" level=info msg=\"Container to stop %08x%08x must be in running or unknown state\"", (unsigned)rnd(), (unsigned)rnd());
+        buf_printf(b, "Z\" level=info msg=\"Container to stop %08x%08x must be in running or unknown state\"",
+                   (unsigned)rnd(), (unsigned)rnd());
     }
 }
 
@@ -226,24 +254,31 @@ static void make_syslog(struct buf *b, struct made *m)
     struct tm tm = tm_of(m->t_ns);
     static const char *const users[] = {"root", "deploy", "alice", "bob", "carol", "backup"};
 
-    buf_printf(b, "Nov %d %02d:%02d:%02d host-%02d ", tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(m->stream % 12));
+    buf_printf(b, "Nov %d %02d:%02d:%02d host-%02d ", tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+               (int)(m->stream % 12));
     switch (below(5)) {
     case 0:
-        buf_printf(b, "sshd[%d]: Accepted publickey for %s from 10.1.%d.%d port %d ssh2: ED25519 SHA256:k3J9sPq8vX2mN7bR4tY6uW1zA5cD0eF",
-                   (int)(1000 + below(30000)), users[below(6)], (int)below(4), (int)below(256), (int)(32768 + below(28000)));
+        buf_printf(
+            b,
+            "sshd[%d]: Accepted publickey for %s from 10.1.%d.%d port %d ssh2: ED25519 SHA256:k3J9sPq8vX2mN7bR4tY6uW1zA5cD0eF",
+            (int)(1000 + below(30000)), users[below(6)], (int)below(4), (int)below(256), (int)(32768 + below(28000)));
         break;
     case 1:
-        buf_printf(b, "sshd[%d]: Failed password for invalid user %s from %d.%d.%d.%d port %d ssh2", (int)(1000 + below(30000)),
-                   users[below(6)], (int)below(256), (int)below(256), (int)below(256), (int)below(256), (int)(32768 + below(28000)));
+        buf_printf(b, "sshd[%d]: Failed password for invalid user %s from %d.%d.%d.%d port %d ssh2",
+                   (int)(1000 + below(30000)), users[below(6)], (int)below(256), (int)below(256), (int)below(256),
+                   (int)below(256), (int)(32768 + below(28000)));
         break;
     case 2:
-        buf_printf(b, "CRON[%d]: (%s) CMD (/usr/local/bin/rotate --keep %d /var/log/app)", (int)(1000 + below(30000)), users[below(6)],
-                   (int)below(30));
+        buf_printf(b, "CRON[%d]: (%s) CMD (/usr/local/bin/rotate --keep %d /var/log/app)", (int)(1000 + below(30000)),
+                   users[below(6)], (int)below(30));
         break;
     case 3:
-        buf_printf(b, "kernel: [%d.%06d] IN=eth0 OUT= MAC=52:54:00:12:34:56 SRC=%d.%d.%d.%d DST=10.0.0.5 LEN=%d TTL=%d PROTO=TCP SPT=%d DPT=%d",
-                   (int)(m->t_ns / 1000000000 % 1000000), (int)below(1000000), (int)below(256), (int)below(256), (int)below(256),
-                   (int)below(256), 40 + (int)skewed(1400), (int)(40 + below(80)), (int)below(65536), (int)skewed(10000));
+        buf_printf(
+            b,
+            "kernel: [%d.%06d] IN=eth0 OUT= MAC=52:54:00:12:34:56 SRC=%d.%d.%d.%d DST=10.0.0.5 LEN=%d TTL=%d PROTO=TCP SPT=%d DPT=%d",
+            (int)(m->t_ns / 1000000000 % 1000000), (int)below(1000000), (int)below(256), (int)below(256),
+            (int)below(256), (int)below(256), 40 + (int)skewed(1400), (int)(40 + below(80)), (int)below(65536),
+            (int)skewed(10000));
         break;
     default:
         buf_printf(b, "systemd[1]: Started Session %d of user %s.", (int)below(30000), users[below(6)]);
@@ -256,9 +291,12 @@ struct kind {
     const char *word, *absent; /* stands in some lines; in none */
 };
 static const struct kind kinds[] = {
-    {"nginx", make_nginx, "getting-started", "phpmyadmin"},     {"json", make_json, "attempt", "segfault"},
-    {"logfmt", make_logfmt, "table_manager", "segfault"},     {"java", make_java, "HikariPool.getConnection", "OutOfMemoryError"},
-    {"kube", make_kube, "CrashLoopBackOff", "ImagePullBackOff"}, {"syslog", make_syslog, "invalid user", "segfault"},
+    {"nginx", make_nginx, "getting-started", "phpmyadmin"},
+    {"json", make_json, "attempt", "segfault"},
+    {"logfmt", make_logfmt, "table_manager", "segfault"},
+    {"java", make_java, "HikariPool.getConnection", "OutOfMemoryError"},
+    {"kube", make_kube, "CrashLoopBackOff", "ImagePullBackOff"},
+    {"syslog", make_syslog, "invalid user", "segfault"},
 };
 
 /* --- measuring ------------------------------------------------------------------------------------------------------- */
@@ -304,8 +342,11 @@ static void make_corpus(struct corpus *c, const struct kind *k, size_t bytes)
     at[c->n] = c->text.n;
     c->rows = x_zalloc(c->n * sizeof *c->rows);
     for (uint32_t i = 0; i < c->n; i++)
-        c->rows[i] = (struct log_row){.t_ns = c->made[i].t_ns, .stream = c->made[i].stream, .line = {c->text.p + at[i], at[i + 1] - at[i] - 1},
-                                      .meta = c->made[i].meta, .nmeta = c->made[i].nmeta};
+        c->rows[i] = (struct log_row){.t_ns = c->made[i].t_ns,
+                                      .stream = c->made[i].stream,
+                                      .line = {c->text.p + at[i], at[i + 1] - at[i] - 1},
+                                      .meta = c->made[i].meta,
+                                      .nmeta = c->made[i].nmeta};
     c->cuts = x_alloc((c->n + 1) * sizeof *c->cuts);
     size_t in_block = SIZE_MAX / 2;
     uint32_t first = 0;
@@ -411,7 +452,8 @@ static uint64_t pass(struct corpus *c, struct log_block *b, enum how how, struct
             must(log_block_lines(b, idx, bits.n, rows, &e), &e);
             found += bits.n;
         } else {
-            must(log_block_fields(b, needle.n ? LOG_PARSER_JSON : LOG_PARSER_LOGFMT, NULL, 0, idx, bits.n, rows, &e), &e);
+            must(log_block_fields(b, needle.n ? LOG_PARSER_JSON : LOG_PARSER_LOGFMT, NULL, 0, idx, bits.n, rows, &e),
+                 &e);
             for (uint32_t k = 0; k < bits.n; k++)
                 found += rows[k].nfields;
         }
@@ -474,9 +516,11 @@ static void measure(const struct kind *k, size_t bytes)
     }
     double raw = (double)c.raw, z = (double)zstd1(&c, true), whole = (double)zstd1(&c, false);
     double write_s = median3(s[0], s[1], s[2]);
-    printf("%-7s %4.0f MB %7u rows | write %4.0f MB/s, dense %3.0f | %5.1f x smaller, %4.2f x zstd -1 (whole %4.2f), dense %4.2f | filter %4.1f %%\n", k->name,
-           raw / 1e6, c.n, raw / write_s / 1e6, raw / dense_s / 1e6, raw / (double)(blocks + filters), z / (double)(blocks + filters),
-           whole / (double)(blocks + filters), z / (double)(dense + dense_filters), 100 * (double)filters / (double)blocks);
+    printf(
+        "%-7s %4.0f MB %7u rows | write %4.0f MB/s, dense %3.0f | %5.1f x smaller, %4.2f x zstd -1 (whole %4.2f), dense %4.2f | filter %4.1f %%\n",
+        k->name, raw / 1e6, c.n, raw / write_s / 1e6, raw / dense_s / 1e6, raw / (double)(blocks + filters),
+        z / (double)(blocks + filters), whole / (double)(blocks + filters), z / (double)(dense + dense_filters),
+        100 * (double)filters / (double)blocks);
     printf("        lines %4.2f GB/s", grep_gbs(&c, b, READ_LINES, "", &found));
     printf(" | fields %4.2f", grep_gbs(&c, b, READ_FIELDS, strcmp(k->name, "json") == 0 ? "json" : "", &found));
     printf(" (%.1f a row)", (double)found / c.n);

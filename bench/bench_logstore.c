@@ -1,9 +1,9 @@
 /*
  * bench_logstore.c - the log store without HTTP: ingest, flush, memory, replay, select, counts.
  *
- *     bench_logstore [MB [STREAMS [BATCH_KB [MODE]]]]     default 400 MB of lines, 20 streams, batches of 1024 KB
+ *     bench_logstore [MB [STREAMS [BATCH_KB [MODE [RATE]]]]]     default 400 MB of lines, 20 streams, batches of 1024 KB
  *
- * MODE: json (default), nginx, mixed. Figures are per CPU-second of the whole process, background flushes included.
+ * MODE: json (default), nginx, mixed. RATE: MB a second, at most. Figures are per CPU-second of the whole process, background flushes included.
  */
 #include "base/base.h"
 #include "logstore/logstore.h"
@@ -24,6 +24,7 @@ static char dir[64] = "/tmp/bench_logstore.XXXXXX";
 static uint64_t rng = 1;
 static uint32_t nstreams = 20;
 static const char *mode = "json";
+static uint64_t rate; /* bytes a second; 0: as fast as it goes */
 
 static uint32_t rnd(uint32_t n)
 {
@@ -183,6 +184,8 @@ static uint64_t ingest(uint64_t bytes)
         }
         sent += ring[m].text.n;
         rows += b.nrows;
+        while (rate && sent > (uint64_t)(clock_mono_ms() - began) * rate / 1000)
+            usleep(1000);
     }
     cpu = cpu_s() - cpu;
     store_stats(store, &after);
@@ -195,7 +198,7 @@ static uint64_t ingest(uint64_t bytes)
 static void query(const char *what, struct log_select_opts o)
 {
     struct log_select_stats st;
-    struct log_cursor *c;
+    struct log_cursor *c = NULL;
     struct log_select *s;
     struct log_rows rows;
     struct err e = {0};
@@ -270,6 +273,7 @@ int main(int argc, char **argv)
 
     nstreams = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 20;
     mode = argc > 4 ? argv[4] : "json";
+    rate = argc > 5 ? strtoull(argv[5], NULL, 10) * 1000000 : 0;
     log_setup(LOG_WARN, LOG_LOGFMT);
     if (!mkdtemp(dir))
         return 1;

@@ -161,6 +161,7 @@ static void log_push_metrics(struct house *h, struct buf *out)
 
 static void logs_metrics(struct house *h, struct buf *out)
 {
+    struct loki_tail_stats t;
     struct logstore_stats s;
 
     logstore_stats(h->logs, &s);
@@ -176,6 +177,12 @@ static void logs_metrics(struct house *h, struct buf *out)
     GAUGE("tripod_logs_tails", "Who follows new records.", s.tails);
     COUNTER("tripod_logs_tail_dropped_total", "Records that did not reach a tail because its queue was full.", s.tail_dropped);
     GAUGE("tripod_logs_deletes", "Deletions in force.", s.deletes);
+    loki_tail_stats(h->loki.tails, &t);
+    GAUGE("tripod_tail_clients", "Live tails over WebSockets.", t.open);
+    COUNTER("tripod_tail_clients_total", "Live tails that were begun.", t.opened);
+    COUNTER("tripod_tail_refused_total", "Live tails refused: there were too many.", t.refused);
+    COUNTER("tripod_tail_records_sent_total", "Records sent to live tails.", t.sent);
+    COUNTER("tripod_tail_records_dropped_total", "Records that live tails left out because their clients were slow, which these were told.", t.dropped);
 }
 
 static void http_metrics(struct house *h, struct buf *out)

@@ -28,7 +28,7 @@ static const struct flag flags[] = {
     {"config-logs", NULL, K_STRING, AT(config_logs), 0, "a promtail.yml: log files to follow, beside those of the key logs of the configuration"},
     {"data", "storage.tsdb.path", K_STRING, AT(data_dir), 0, "data directory"},
     {"listen", "web.listen-address", K_STRING, AT(listen), 0, "address of the API and the pages; port 0 takes a free one"},
-    {"compat-ports", NULL, K_BOOL, AT(compat_ports), 0, "also listen on the ports of the programs replaced; what lives there is not served yet"},
+    {"compat-ports", NULL, K_BOOL, AT(compat_ports), 0, "also listen where the programs replaced did: 3100 (Loki)"},
     {"insecure", NULL, K_BOOL, AT(insecure), 0, "allow an address beyond loopback without login"},
     {"retention", "storage.tsdb.retention.time", K_DURATION, AT(store.retention_ms), 0, "keep whole days this long"},
     {"retention.raw", NULL, K_DURATION, AT(store.retention_ms), 0, "the same as --retention: samples themselves"},
@@ -54,6 +54,11 @@ static const struct flag flags[] = {
     {"logs.stream-rate", NULL, K_SIZE, AT(log_push.stream_rate_bytes), 0, "bytes of log records a second of one stream. 0: no limit"},
     {"logs.stream-rate-burst", NULL, K_SIZE, AT(log_push.stream_rate_burst_bytes), 0, "so many at once"},
     {"logs.head-max", NULL, K_SIZE, AT(logs.head_bytes_max), 0, "memory of unflushed log records; beyond it senders are told to wait. 0: no limit"},
+    {"logs.max-entries", NULL, K_U32, AT(loki.entries_max), 0, "records in one answer. 0: no limit"},
+    {"logs.max-query-series", NULL, K_U32, AT(loki.series_max), 0, "series in the answer of one log query. 0: no limit"},
+    {"logs.max-query-range", NULL, K_DURATION, AT(loki.range_ms_max), 0, "window of one log query. 0: no limit"},
+    {"logs.max-tails", NULL, K_U32, AT(loki.tails_max), 0, "live tails at once. 0: no limit"},
+    {"logs.tail-queue", NULL, K_SIZE, AT(loki.tail_queue_bytes), 0, "what may wait for the client of a tail; more is left out, which it is told"},
     {"query.timeout", NULL, K_DURATION, AT(query.limits.timeout_ms), 0, "longest a query may run"},
     {"query.max-samples", NULL, K_U64, AT(query.limits.samples_max), 0, "samples a query may hold at once"},
     {"query.max-bytes", NULL, K_SIZE, AT(query.limits.bytes_max), 0, "memory a query may take"},
@@ -98,6 +103,7 @@ void options_default(struct options *o)
     logs_opts_default(&o->log_push);
     o->logs_max_age_ms = o->logs.past_ns_max / 1000000;
     query_engine_opts_default(&o->query);
+    loki_limits_default(&o->loki);
     http_limits_default(&o->http);
 }
 

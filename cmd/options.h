@@ -8,6 +8,7 @@
 #include "collector/collector.h"
 #include "logstore/logstore.h"
 #include "net/net.h"
+#include "query/api/loki/loki.h"
 #include "query/exec/exec.h"
 #include "store/store.h"
 #include "tsdb/tsdb.h"
@@ -34,6 +35,7 @@ struct options {
     int64_t logs_max_age_ms; /* logs.past_ns_max */
     struct logs_opts log_push;
     struct query_engine_opts query;
+    struct loki_limits loki;
     struct http_limits http;
 };
 

@@ -138,6 +138,7 @@ static void set_up_api(struct house *h)
     follow_routes(h->server, h->files);
     h->log_push = logs_new(h->logs, &h->opts.log_push);
     logs_routes(h->server, h->log_push);
+    files_set_syslog(h->files, h->log_push, h->server);
     web_routes(h->server);
 }
 

@@ -58,7 +58,7 @@ void house_loki_routes(struct house *h)
         .flush = flush,
         .arg = h,
     };
-    loki_limits_default(&h->loki.limits);
+    h->loki.limits = h->opts.loki;
     h->loki.limits.retention_ms = h->opts.store.retention_ms;
     loki_routes(h->server, &h->loki);
 }

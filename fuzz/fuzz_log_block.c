@@ -25,7 +25,8 @@ static uint64_t touch(const struct log_row *rows, uint32_t n)
         for (size_t k = 0; k < rows[i].line.n; k++)
             sum += (unsigned char)rows[i].line.p[k];
         for (uint32_t k = 0; k < rows[i].nfields; k++)
-            sum += rows[i].fields[k].name.n + (rows[i].fields[k].value.n ? (unsigned char)rows[i].fields[k].value.p[0] : 0);
+            sum += rows[i].fields[k].name.n +
+                   (rows[i].fields[k].value.n ? (unsigned char)rows[i].fields[k].value.p[0] : 0);
         for (uint32_t k = 0; k < rows[i].nmeta; k++)
             sum += rows[i].meta[k].name.n + (rows[i].meta[k].value.n ? (unsigned char)rows[i].meta[k].value.p[0] : 0);
     }
@@ -63,9 +64,11 @@ static void fuzz_block(struct str s)
     memset(got, 0, sizeof got);
     if (log_block_lines(block, idx, MIN(n, 3u), got, NULL) == 0)
         fuzz_log_block_sum += touch(got, MIN(n, 3u));
-    if (log_block_lines(block, idx, n, got, NULL) == 0 && log_block_fields(block, LOG_PARSER_JSON, NULL, 0, idx, n, got, NULL) == 0)
+    if (log_block_lines(block, idx, n, got, NULL) == 0 &&
+        log_block_fields(block, LOG_PARSER_JSON, NULL, 0, idx, n, got, NULL) == 0)
         fuzz_log_block_sum += touch(got, n);
-    if (log_block_fields(block, LOG_PARSER_LOGFMT, NULL, 0, idx, n, got, NULL) == 0 && log_block_meta(block, idx, n, got, NULL) == 0)
+    if (log_block_fields(block, LOG_PARSER_LOGFMT, NULL, 0, idx, n, got, NULL) == 0 &&
+        log_block_meta(block, idx, n, got, NULL) == 0)
         fuzz_log_block_sum += touch(got, n);
     log_block_times(block, &t, NULL);
     log_block_streams(block, &streams, NULL);
@@ -119,7 +122,8 @@ static void fuzz_lines(struct str s, bool dense)
         for (size_t i = 0; i < line.n; i++)
             if (copy[i] == '#')
                 copy[i] = (char)('0' + round * 7 % 10);
-        rows[n] = (struct log_row){.t_ns = INT64_C(1763843621000000000) + n * INT64_C(1500000), .stream = n % 3, .line = {copy, line.n}};
+        rows[n] = (struct log_row){
+            .t_ns = INT64_C(1763843621000000000) + n * INT64_C(1500000), .stream = n % 3, .line = {copy, line.n}};
         n++;
         if (!more) {
             s = all;

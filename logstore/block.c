@@ -110,7 +110,8 @@ int log_block_times(struct log_block *b, const int64_t **out, struct err *e)
 
 static int read_streams(struct log_block *b)
 {
-    int64_t *x = in_alloc(&b->in, (b->n + (size_t)1) * sizeof *x), *dict = in_alloc(&b->in, (b->ndict + (size_t)1) * sizeof *dict);
+    int64_t *x = in_alloc(&b->in, (b->n + (size_t)1) * sizeof *x),
+            *dict = in_alloc(&b->in, (b->ndict + (size_t)1) * sizeof *dict);
     uint32_t *out = in_alloc(&b->in, (b->n + (size_t)1) * sizeof *out);
 
     if (!x || !dict || !out || ints_read(&b->in, &b->streams, x) < 0 || ints_read(&b->in, &b->stream_dict, dict) < 0)

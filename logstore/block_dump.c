@@ -48,7 +48,8 @@ static size_t ints_stored(const struct dump *d, const struct ints *x)
 
 static void dump_ints(struct dump *d, unsigned depth, const char *what, const struct ints *x)
 {
-    say(d, depth, "%s: %u integers, order %u, %u planes, %zu bytes", what, x->n, x->order, x->nplanes, ints_stored(d, x));
+    say(d, depth, "%s: %u integers, order %u, %u planes, %zu bytes", what, x->n, x->order, x->nplanes,
+        ints_stored(d, x));
 }
 
 static void dump_shred(struct dump *d, unsigned depth, struct shred *s);
@@ -87,7 +88,8 @@ static void dump_template(struct dump *d, unsigned depth, const struct shred *s,
     for (size_t i = 0; i < text.n; i++)
         if ((unsigned char)text.p[i] < ' ')
             text.p[i] = '.';
-    say(d, depth, "%s template, %u values: %.*s", shred_kind_name(t->kind), t->count, STR_ARG(str_head(buf_str(&text), TEMPLATE_SHOWN)));
+    say(d, depth, "%s template, %u values: %.*s", shred_kind_name(t->kind), t->count,
+        STR_ARG(str_head(buf_str(&text), TEMPLATE_SHOWN)));
     buf_release(&text);
 }
 
@@ -95,7 +97,8 @@ static void dump_shred(struct dump *d, unsigned depth, struct shred *s)
 {
     char name[32];
 
-    say(d, depth, "%u templates, %u columns, literals %zu bytes", s->ntemplates, s->ncolumns, stored(d, &s->literal_run));
+    say(d, depth, "%u templates, %u columns, literals %zu bytes", s->ntemplates, s->ncolumns,
+        stored(d, &s->literal_run));
     dump_ints(d, depth, "templates of values", &s->row_templates);
     for (uint32_t i = 0; i < s->ntemplates; i++)
         dump_template(d, depth, s, &s->templates[i]);

@@ -34,8 +34,8 @@ struct template_source {
     bool sure;
 };
 
-static int open_source(struct log_block *b, struct shred *s, struct shred_template *t, const struct str *names, uint32_t nnames,
-                       struct template_source *out)
+static int open_source(struct log_block *b, struct shred *s, struct shred_template *t, const struct str *names,
+                       uint32_t nnames, struct template_source *out)
 {
     const int64_t *ref;
 
@@ -52,7 +52,9 @@ static int open_source(struct log_block *b, struct shred *s, struct shred_templa
         if (shred_column(&b->in, s, slot->column, ref) < 0)
             return ERR_CORRUPT;
         struct text *column = s->columns[slot->column];
-        out->v[out->n++] = (struct field_source){.name = f, .column = column, .cells = column->cells + slot->base,
+        out->v[out->n++] = (struct field_source){.name = f,
+                                                 .column = column,
+                                                 .cells = column->cells + slot->base,
                                                  .plain = text_plain(column),
                                                  .quoted = slot->sort == SLOT_STRING || slot->sort == SLOT_QUOTED};
     }
@@ -98,8 +100,8 @@ static void no_row(struct log_row *r)
     r->nfields = 0;
 }
 
-static int read_fields(struct log_block *b, enum log_parser parser, const struct str *names, uint32_t nnames, const uint32_t *idx,
-                       uint32_t n, struct log_row *rows)
+static int read_fields(struct log_block *b, enum log_parser parser, const struct str *names, uint32_t nnames,
+                       const uint32_t *idx, uint32_t n, struct log_row *rows)
 {
     struct shred *s = b->lines->shred;
     size_t total = 0;
@@ -132,8 +134,8 @@ static int read_fields(struct log_block *b, enum log_parser parser, const struct
     return 0;
 }
 
-int log_block_fields(struct log_block *b, enum log_parser parser, const struct str *names, uint32_t nnames, const uint32_t *idx,
-                     uint32_t n, struct log_row *rows, struct err *e)
+int log_block_fields(struct log_block *b, enum log_parser parser, const struct str *names, uint32_t nnames,
+                     const uint32_t *idx, uint32_t n, struct log_row *rows, struct err *e)
 {
     if (parser == LOG_PARSER_NONE || b->lines->kind != TEXT_SHRED) {
         for (uint32_t i = 0; i < n; i++)
@@ -173,7 +175,8 @@ struct template_match {
     uint32_t base;
 };
 
-static int open_match(struct log_block *b, struct shred *s, struct shred_template *t, const struct log_hint *h, struct template_match *m)
+static int open_match(struct log_block *b, struct shred *s, struct shred_template *t, const struct log_hint *h,
+                      struct template_match *m)
 {
     if (open_source(b, s, t, &h->name, 1, &m->source) < 0)
         return ERR_CORRUPT;

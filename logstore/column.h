@@ -20,9 +20,9 @@
 #include <zstd.h>
 
 enum {
-    COLUMN_SLACK = 64,          /* readable and writable bytes behind every decoded run */
-    COLUMN_N_MAX = 1 << 22,     /* values in one column */
-    COLUMN_DEPTH_MAX = 6,       /* columns within columns */
+    COLUMN_SLACK = 64,      /* readable and writable bytes behind every decoded run */
+    COLUMN_N_MAX = 1 << 22, /* values in one column */
+    COLUMN_DEPTH_MAX = 6,   /* columns within columns */
     COLUMN_PLANES_MAX = 8,
 };
 
@@ -39,7 +39,7 @@ struct column_out {
     ZSTD_CCtx *zstd;
     int level;
     bool dense;
-    struct slab *slab; /* scratch, until the block is done */
+    struct slab *slab;         /* scratch, until the block is done */
     struct filter_out *filter; /* where tokens go; NULL: nowhere */
 };
 
@@ -127,7 +127,18 @@ static inline size_t cell_n(uint64_t c)
 }
 
 /* On disk: new ones go to the end. */
-enum text_kind { TEXT_CONST, TEXT_STRINGS, TEXT_DICT, TEXT_NUMBERS, TEXT_TIMES, TEXT_HEX, TEXT_SPLIT, TEXT_SHRED, TEXT_IPS, TEXT_KINDS };
+enum text_kind {
+    TEXT_CONST,
+    TEXT_STRINGS,
+    TEXT_DICT,
+    TEXT_NUMBERS,
+    TEXT_TIMES,
+    TEXT_HEX,
+    TEXT_SPLIT,
+    TEXT_SHRED,
+    TEXT_IPS,
+    TEXT_KINDS
+};
 
 struct shred;
 
@@ -142,18 +153,18 @@ struct text {
     const uint64_t *cells;
     uint8_t plain; /* text_plain; 0: not looked at yet */
 
-    struct run literal;         /* HEX, NUMBERS, TIMES: what all have in common */
-    struct run run;             /* CONST, STRINGS: bytes. HEX: nibbles */
-    struct ints ints;           /* STRINGS: lengths. DICT: places. NUMBERS, TIMES: values. SPLIT: counts */
-    struct ints more;           /* NUMBERS: decimals */
-    struct text *sub;           /* DICT: values. SPLIT: parts */
+    struct run literal; /* HEX, NUMBERS, TIMES: what all have in common */
+    struct run run;     /* CONST, STRINGS: bytes. HEX: nibbles */
+    struct ints ints;   /* STRINGS: lengths. DICT: places. NUMBERS, TIMES: values. SPLIT: counts */
+    struct ints more;   /* NUMBERS: decimals */
+    struct text *sub;   /* DICT: values. SPLIT: parts */
     uint32_t nsub;
     uint32_t prefix_n, width; /* NUMBERS: of literal; digits. TIMES: decimals */
     uint8_t form;             /* TIMES */
     bool to_row, needs_ref;   /* read only with the times of the rows */
     struct shred *shred;
-    struct str separator; /* SPLIT */
-    uint64_t total;       /* SPLIT: bytes of all values */
+    struct str separator;   /* SPLIT */
+    uint64_t total;         /* SPLIT: bytes of all values */
     const uint32_t *places; /* DICT, decoded */
 };
 
@@ -171,7 +182,8 @@ bool text_plain(struct text *t);
  * Sets the bits of values that contain the needle (shred_find.c). want: bits of values that matter, or NULL: all; others may be set
  * or not. bits: one for each value.
  */
-int text_find(struct column_in *in, struct text *t, const int64_t *ref, struct str needle, const uint64_t *want, uint64_t *bits);
+int text_find(struct column_in *in, struct text *t, const int64_t *ref, struct str needle, const uint64_t *want,
+              uint64_t *bits);
 const char *text_kind_name(enum text_kind k);
 
 #endif

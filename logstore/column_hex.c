@@ -15,10 +15,10 @@ enum { HEX_MAX = 256, HEX_DIGITS_MIN = 6 };
 
 /* The value of a hex digit; 0xff: it is none. */
 static const uint8_t digit_of[256] = {
-#define X4 0xff, 0xff, 0xff, 0xff
+#define X4  0xff, 0xff, 0xff, 0xff
 #define X16 X4, X4, X4, X4
-    X16, X16, X16, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xff, 0xff, X4, X16, X16, 0xff, 10, 11, 12, 13, 14, 15, 0xff, X4, X4,
-    X16, X16, X16, X16, X16, X16, X16, X16, X16,
+    X16, X16, X16, 0,  1,  2,  3,    4,  5,  6,   7,   8,   9,   0xff, 0xff, X4,  X16, X16, 0xff,
+    10,  11,  12,  13, 14, 15, 0xff, X4, X4, X16, X16, X16, X16, X16,  X16,  X16, X16, X16,
 #undef X16
 #undef X4
 };
@@ -50,7 +50,8 @@ static inline uint64_t pack16(const unsigned char *p, unsigned *bad)
 {
     const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
     __m128i digit = _mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8('0' - 1)), _mm_cmplt_epi8(x, _mm_set1_epi8('9' + 1)));
-    __m128i letter = _mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8('a' - 1)), _mm_cmplt_epi8(x, _mm_set1_epi8('f' + 1)));
+    __m128i letter =
+        _mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8('a' - 1)), _mm_cmplt_epi8(x, _mm_set1_epi8('f' + 1)));
     __m128i v = _mm_add_epi8(_mm_and_si128(x, _mm_set1_epi8(15)), _mm_and_si128(letter, _mm_set1_epi8(9)));
 
     *bad |= (unsigned)_mm_movemask_epi8(_mm_or_si128(digit, letter)) ^ 0xffff;

@@ -89,7 +89,8 @@ static uint8_t choose_order(const struct survey *s, uint32_t n)
 }
 
 /* out[0..n-1]: what remains after the differences and the base; returns their union. */
-static uint64_t residuals(const int64_t *x, uint32_t n, uint8_t order, bool zz, uint64_t base, uint64_t scale, uint64_t *out)
+static uint64_t residuals(const int64_t *x, uint32_t n, uint8_t order, bool zz, uint64_t base, uint64_t scale,
+                          uint64_t *out)
 {
     uint64_t all = 0, last = (uint64_t)x[0], step = n > 1 ? (uint64_t)x[1] - last : 0;
 

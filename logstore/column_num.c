@@ -122,8 +122,7 @@ bool numbers_write(struct column_out *o, const struct str *v, uint32_t n)
     x.values = slab_array(o->slab, int64_t, n);
     x.decimals = slab_array(o->slab, int64_t, n);
     for (uint32_t i = 0; i < n; i++)
-        if (v[i].n <= prefix + suffix ||
-            !read_number(str_n(v[i].p + prefix, v[i].n - prefix - suffix), &x, i))
+        if (v[i].n <= prefix + suffix || !read_number(str_n(v[i].p + prefix, v[i].n - prefix - suffix), &x, i))
             return false;
     if (x.padded && (x.width_min != x.width_max || x.negative))
         return false;
@@ -153,9 +152,10 @@ int numbers_parse(struct column_in *in, struct text *t)
     return ints_parse(in, t->n, &t->more);
 }
 
-static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
-                            "49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
-                            "9899";
+static const char pairs[] =
+    "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
+    "49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
+    "9899";
 
 /* Writes v so that it ends before `end`, at least `width` digits; returns where it begins. At most 20 digits. */
 static inline char *put_digits(char *end, uint64_t v, uint32_t width)

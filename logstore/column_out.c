@@ -20,7 +20,7 @@
 #include <assert.h>
 
 enum {
-    OWN_BYTES = 768,        /* shorter runs go to a pool */
+    OWN_BYTES = 768, /* shorter runs go to a pool */
     LEVEL_LIVE = 1,
     LEVEL_DENSE = 12,
 };

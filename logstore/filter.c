@@ -24,18 +24,87 @@
 #include <emmintrin.h>
 #endif
 
-enum { ID_MIN = FILTER_ID_MIN, ID_LONG = 16, ID_MAX = FILTER_ID_MAX, GRAMS_MAX = 1 << 16, IDS_MAX = 1 << 17, HEAD_BYTES = 26,
-       BUDGET_PART = 16 /* bytes of the block for one hash, which takes 9 to 10 bits */, BUDGET_MIN = 1024 };
+enum {
+    ID_MIN = FILTER_ID_MIN,
+    ID_LONG = 16,
+    ID_MAX = FILTER_ID_MAX,
+    GRAMS_MAX = 1 << 16,
+    IDS_MAX = 1 << 17,
+    HEAD_BYTES = 26,
+    BUDGET_PART = 16 /* bytes of the block for one hash, which takes 9 to 10 bits */,
+    BUDGET_MIN = 1024
+};
 enum { HAS_GRAMS = 1, HAS_IDS = 2, HAS_ESCAPES = 4, HAS_METAS = 8, HAS_SHORT_IDS = 16 };
 enum { SALT_ID = 0x69, SALT_META = 0x6d };
 
 #define L TOKEN_LETTER
 #define D TOKEN_DIGIT
 const uint8_t token_class[256] = {
-    ['0'] = D, D, D, D, D, D, D, D, D, D,
-    ['A'] = L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
-    ['a'] = L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
-    ['_'] = TOKEN_OTHER, ['.'] = TOKEN_EDGE, ['-'] = TOKEN_EDGE,
+    ['0'] = D,
+    D,
+    D,
+    D,
+    D,
+    D,
+    D,
+    D,
+    D,
+    D,
+    ['A'] = L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    ['a'] = L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    ['_'] = TOKEN_OTHER,
+    ['.'] = TOKEN_EDGE,
+    ['-'] = TOKEN_EDGE,
 };
 #undef L
 #undef D
@@ -298,8 +367,8 @@ struct sorts {
 
 static inline uint64_t in_range(__m128i x, char from, char to)
 {
-    return (unsigned)_mm_movemask_epi8(
-        _mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8((char)(from - 1))), _mm_cmplt_epi8(x, _mm_set1_epi8((char)(to + 1)))));
+    return (unsigned)_mm_movemask_epi8(_mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8((char)(from - 1))),
+                                                     _mm_cmplt_epi8(x, _mm_set1_epi8((char)(to + 1)))));
 }
 
 static inline uint64_t equal(__m128i x, char c)
@@ -340,8 +409,9 @@ static void scan_sorted(struct filter_out *f, const char *p, const struct sorts 
         uint64_t mask = n == 64 ? ~UINT64_C(0) : ((UINT64_C(1) << n) - 1) << at;
 
         if (s->digits & mask)
-            add_token(f, p + at, n, TOKEN_DIGIT | (mask & ~(s->letters | s->digits) ? TOKEN_OTHER : 0) |
-                                        (mask & s->letters ? TOKEN_LETTER : 0));
+            add_token(f, p + at, n,
+                      TOKEN_DIGIT | (mask & ~(s->letters | s->digits) ? TOKEN_OTHER : 0) |
+                          (mask & s->letters ? TOKEN_LETTER : 0));
         runs &= ~mask;
     }
 }
@@ -362,7 +432,8 @@ void filter_text(struct filter_out *f, struct str text)
             from = tail;
         }
         struct sorts s = sort_bytes(from, n);
-        if (n == 64 && s.tokens >> 63 && end - p > 64) { /* a token goes on: it is for the next round, or too long for this */
+        if (n == 64 && s.tokens >> 63 &&
+            end - p > 64) { /* a token goes on: it is for the next round, or too long for this */
             unsigned last = s.tokens == ~UINT64_C(0) ? 0 : 64 - (unsigned)__builtin_clzll(~s.tokens);
 
             if (last == 0) {
@@ -403,7 +474,9 @@ static unsigned choose_sets(const struct filter_out *f, size_t budget, size_t *t
     struct {
         const struct hash_set *set;
         unsigned has, max;
-    } sets[] = {{&f->grams, HAS_GRAMS, GRAMS_MAX}, {&f->metas, HAS_METAS, IDS_MAX}, {&f->ids, HAS_IDS, IDS_MAX},
+    } sets[] = {{&f->grams, HAS_GRAMS, GRAMS_MAX},
+                {&f->metas, HAS_METAS, IDS_MAX},
+                {&f->ids, HAS_IDS, IDS_MAX},
                 {&f->short_ids, HAS_SHORT_IDS, IDS_MAX}};
     unsigned has = 0;
 

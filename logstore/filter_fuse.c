@@ -9,7 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { HEAD_BYTES = 13, SEGMENT_LOG_MAX = 18, EMPTY = 255, TRIES = 32 };
+enum { FUSE_HEAD = 13, SEGMENT_LOG_MAX = 18, EMPTY = 255, TRIES = 32 };
 
 static inline uint64_t remix(uint64_t h, uint64_t seed)
 {
@@ -114,7 +114,8 @@ bool fuse_builder_end(struct fuse_builder *b, struct buf *out)
     uint32_t nsegments = (want + segment - 1) / segment;
 
     nsegments = nsegments > 3 ? nsegments - 2 : 1;
-    for (uint64_t seed = 0x9e3779b97f4a7c15u, tries = 1; tries < TRIES; seed = seed * 0xd1342543de82ef95u + 1, tries++) {
+    for (uint64_t seed = 0x9e3779b97f4a7c15u, tries = 1; tries < TRIES;
+         seed = seed * 0xd1342543de82ef95u + 1, tries++) {
         uint32_t length = nsegments * segment, places = length + 2 * segment, at[3];
 
         b->counts = x_alloc(places);
@@ -149,7 +150,7 @@ bool fuse_builder_end(struct fuse_builder *b, struct buf *out)
 
 bool fuse_open(struct fuse *f, struct str s)
 {
-    if (s.n < HEAD_BYTES)
+    if (s.n < FUSE_HEAD)
         return false;
     unsigned log2 = (unsigned char)s.p[8];
     uint64_t nsegments = get_u32le(s.p + 9);
@@ -158,11 +159,11 @@ bool fuse_open(struct fuse *f, struct str s)
     if (log2 == EMPTY)
         return true;
     if (log2 > SEGMENT_LOG_MAX || nsegments == 0 || nsegments > UINT32_MAX >> SEGMENT_LOG_MAX >> 2 ||
-        s.n - HEAD_BYTES != (nsegments + 2) << log2)
+        s.n - FUSE_HEAD != (nsegments + 2) << log2)
         return false;
     f->segment = 1u << log2;
     f->length = (uint32_t)nsegments << log2;
-    f->prints = (const uint8_t *)s.p + HEAD_BYTES;
+    f->prints = (const uint8_t *)s.p + FUSE_HEAD;
     return true;
 }
 

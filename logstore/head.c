@@ -156,6 +156,22 @@ void log_head_let_go(struct log_head *h, struct log_chunk *c)
     chunk_unref(h, c);
 }
 
+/* While nothing is coming memory goes back to the system. */
+static void drop_spares(struct log_head *h)
+{
+    struct log_chunk *c;
+
+    pthread_mutex_lock(&h->chunk_mu);
+    c = h->spare;
+    h->spare = NULL;
+    h->nspare = 0;
+    pthread_mutex_unlock(&h->chunk_mu);
+    for (struct log_chunk *next; c; c = next) {
+        next = c->next;
+        munmap(c, c->size);
+    }
+}
+
 /* --- gens ------------------------------------------------------------------------------------------- */
 
 static struct log_gen *gen_new(const struct log_gen *before)
@@ -216,10 +232,7 @@ void log_head_release(struct log_head *h)
     log_gen_unref(h, h->open);
     log_gen_unref(h, h->frozen);
     chunk_unref(h, h->chunk);
-    for (struct log_chunk *c = h->spare, *next; c; c = next) {
-        next = c->next;
-        munmap(c, c->size);
-    }
+    drop_spares(h);
     log_streams_release(&h->streams);
     pthread_mutex_destroy(&h->mu);
     pthread_mutex_destroy(&h->chunk_mu);
@@ -441,6 +454,8 @@ struct log_gen *log_head_cut(struct log_head *h, uint64_t done_seq)
 
 void log_head_drop(struct log_head *h, struct log_gen *g)
 {
+    bool quiet;
+
     pthread_mutex_lock(&h->mu);
     assert(h->frozen == g);
     /* What is in the open gen already came while the frozen one's table was there: it is not in what is flushed now. */
@@ -448,9 +463,12 @@ void log_head_drop(struct log_head *h, struct log_gen *g)
         g->streams[i]->disk_maxt = MAX(g->streams[i]->disk_maxt, MIN(g->streams[i]->head_maxt, g->maxt));
     h->frozen = NULL;
     dups_free(h, g);
+    quiet = h->open->bytes < CHUNK_BYTES;
     pthread_mutex_unlock(&h->mu);
     atomic_fetch_sub_explicit(&h->rows, g->rows, memory_order_relaxed);
     log_gen_unref(h, g);
+    if (quiet)
+        drop_spares(h);
 }
 
 /* --- views ------------------------------------------------------------------------------------------------ */

@@ -30,7 +30,8 @@ const char *find_bytes(struct str s, struct str needle)
         return NULL;
     const __m128i first = _mm_set1_epi8(needle.p[0]), last = _mm_set1_epi8(needle.p[n - 1]);
     while ((size_t)(end - p) >= n - 1 + 32) {
-        __m128i a = _mm_loadu_si128((const __m128i *)(const void *)p), a2 = _mm_loadu_si128((const __m128i *)(const void *)(p + 16));
+        __m128i a = _mm_loadu_si128((const __m128i *)(const void *)p),
+                a2 = _mm_loadu_si128((const __m128i *)(const void *)(p + 16));
         __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(p + n - 1)),
                 b2 = _mm_loadu_si128((const __m128i *)(const void *)(p + n + 15));
         a = _mm_and_si128(_mm_cmpeq_epi8(a, first), _mm_cmpeq_epi8(b, last));

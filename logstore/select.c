@@ -105,13 +105,20 @@ static void close_day(struct select_day *d)
     log_day_view_close(d->view);
 }
 
-static void open_days(struct log_select *s)
+/* Opening goes through all streams of all days: who asks may stop it between two of them. */
+static int may_go_on(struct log_select *s, struct err *e)
+{
+    return s->o.limits.check ? s->o.limits.check(s->o.limits.arg, 0, 0, e) : 0;
+}
+
+static int open_days(struct log_select *s, struct err *stop)
 {
     struct partition_list l;
+    int rc = 0;
 
     store_partitions(s->ls->store, LOGSTORE_SIGNAL, ms_of_ns(s->o.mint_ns), ms_of_ns(s->o.maxt_ns), &l);
     s->days = x_zalloc((l.n + 1) * sizeof *s->days);
-    for (uint32_t i = 0; i < l.n; i++) {
+    for (uint32_t i = 0; i < l.n && (rc = may_go_on(s, stop)) == 0; i++) {
         struct select_day *d = &s->days[s->ndays];
         int32_t day = partition_day(l.v[i]);
         struct err e = {0};
@@ -124,6 +131,7 @@ static void open_days(struct log_select *s)
         close_day(d);
     }
     partition_list_release(&l);
+    return rc;
 }
 
 /* --- the head ------------------------------------------------------------------------------------------------- */
@@ -404,20 +412,24 @@ static int oldest_first(const void *a, const void *b)
     return x->order < y->order ? -1 : 1;
 }
 
-static void make_units(struct log_select *s, bool units)
+static int make_units(struct log_select *s, bool units, struct err *e)
 {
     uint32_t cap = 0;
+    int rc = 0;
 
-    for (uint32_t i = 0; i < s->ndays; i++)
+    for (uint32_t i = 0; i < s->ndays && (rc = may_go_on(s, e)) == 0; i++)
         day_units(s, i, units, &cap);
+    if (rc < 0)
+        return rc;
     match_head(s);
     if (!units)
-        return;
+        return 0;
     for (uint32_t k = 0; k < s->view.n; k++)
         if (s->heads[k].part.mint <= s->o.maxt_ns && s->heads[k].part.maxt >= s->o.mint_ns)
             head_units(s, k, &cap);
     if (s->nunits)
         qsort(s->units, s->nunits, sizeof *s->units, s->o.backward ? newest_first : oldest_first);
+    return 0;
 }
 
 /* --- life ------------------------------------------------------------------------------------------------------------ */
@@ -425,8 +437,8 @@ static void make_units(struct log_select *s, bool units)
 int select_open(struct logstore *ls, const struct log_select_opts *o, bool units, struct log_select **out, struct err *e)
 {
     struct log_select *s = x_zalloc(sizeof *s);
+    int rc;
 
-    (void)e;
     s->ls = ls;
     s->o = *o;
     if (s->o.whole) {
@@ -438,10 +450,16 @@ int select_open(struct logstore *ls, const struct log_select_opts *o, bool units
     pthread_mutex_init(&s->mu, NULL);
     s->deletes = log_deletes_in(ls->deletes, o->mint_ns, o->maxt_ns);
     log_head_view_open(&ls->head, &s->view);
-    open_days(s);
+    rc = open_days(s, e);
     note_gone(s);
-    settle_late(s);
-    make_units(s, units);
+    if (rc == 0) {
+        settle_late(s);
+        rc = make_units(s, units, e);
+    }
+    if (rc < 0) {
+        log_select_free(s);
+        return rc;
+    }
     *out = s;
     return 0;
 }

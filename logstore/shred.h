@@ -71,13 +71,17 @@ struct shred_piece {
 struct shred_template {
     enum shred_kind kind;
     uint32_t count, nslots, first /* of its rows in shred.rows */;
-    struct shred_slot *slots; /* nslots + 1: the last one is the literal behind */
+    struct shred_slot *slots;   /* nslots + 1: the last one is the literal behind */
     struct shred_piece *pieces; /* NULL: not folded yet */
     uint32_t npieces;
     struct field_names *names; /* shred_fields.c */
-    bool opened;   /* its columns are read */
-    bool filled;   /* all its lines are put together... */
-    bool in_order; /* ... and lie side by side */
+    bool opened;               /* its columns are read */
+    bool filled;               /* all its lines are put together... */
+    bool in_order;             /* ... and lie side by side */
+};
+/* The first and the last template with a slot of a column. */
+struct shred_uses {
+    uint32_t first, last;
 };
 struct shred {
     uint32_t n, ntemplates, ncolumns;
@@ -87,6 +91,7 @@ struct shred {
     const char *literals;
     struct text **columns;
     uint32_t *column_n;
+    struct shred_uses *uses;
     uint64_t total; /* bytes of all values */
     bool needs_ref;
 

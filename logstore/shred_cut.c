@@ -100,7 +100,8 @@ static const char *skip_time(const char *p, const char *end)
         q = p;
     else if (end - p >= 20 && p[2] == '/' && p[6] == '/' && p[11] == ':' && two(p + 7))
         q = p + 12;
-    else if (end - p >= 19 && (p[4] == '-' || p[4] == '/') && p[7] == p[4] && (p[10] == 'T' || p[10] == ' ') && two(p + 5))
+    else if (end - p >= 19 && (p[4] == '-' || p[4] == '/') && p[7] == p[4] && (p[10] == 'T' || p[10] == ' ') &&
+             two(p + 5))
         q = p + 11;
     else
         return NULL;
@@ -127,7 +128,6 @@ static const char *find_quote(const char *p, const char *end)
             return p;
     return NULL;
 }
-
 
 bool cut_text(struct cut *c, struct str s)
 {

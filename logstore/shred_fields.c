@@ -73,7 +73,8 @@ static bool name_slot(struct column_in *in, const struct cut_path *path, struct 
 }
 
 /* Fills names from the cut skeleton; false: something is not for certain. */
-static bool name_slots(struct column_in *in, const struct shred_template *t, const struct cut *c, struct field_names *names)
+static bool name_slots(struct column_in *in, const struct shred_template *t, const struct cut *c,
+                       struct field_names *names)
 {
     struct buf scratch = {0};
     bool sure = c->n == t->nslots;

@@ -30,7 +30,8 @@ static inline bool contains(struct str s, struct str needle)
 /* --- columns --------------------------------------------------------------------------------------------------------- */
 
 /* Values lie side by side in order: they are gone through as one text. rows: which, else all n. */
-static void find_in_order(const char *base, const uint64_t *cells, const uint32_t *rows, uint32_t n, struct str needle, uint64_t *bits)
+static void find_in_order(const char *base, const uint64_t *cells, const uint32_t *rows, uint32_t n, struct str needle,
+                          uint64_t *bits)
 {
 #define CELL(i) cells[rows ? rows[i] : (i)]
     if (n == 0)
@@ -93,7 +94,8 @@ static int find_in_dict(struct column_in *in, struct text *t, struct str needle,
 /* Could a column of numbers, ids or times contain the needle, by its bytes? */
 static bool bytes_fit(struct column_in *in, const struct text *t, struct str needle)
 {
-    static const char *const more[TEXT_KINDS] = {[TEXT_NUMBERS] = "0123456789.-", [TEXT_HEX] = "0123456789abcdef",
+    static const char *const more[TEXT_KINDS] = {[TEXT_NUMBERS] = "0123456789.-",
+                                                 [TEXT_HEX] = "0123456789abcdef",
                                                  [TEXT_IPS] = "0123456789.",
                                                  [TEXT_TIMES] = "0123456789JanFebMarAprMayJunJulAugSepOctNovDec"};
     const char *literal;
@@ -226,7 +228,8 @@ static bool any_wanted(const struct shred *s, const struct shred_template *t, co
     return any;
 }
 
-static int find_in_shred(struct column_in *in, struct shred *s, const int64_t *ref, struct str needle, const uint64_t *want, uint64_t *bits)
+static int find_in_shred(struct column_in *in, struct shred *s, const int64_t *ref, struct str needle,
+                         const uint64_t *want, uint64_t *bits)
 {
     struct find f = {in, s, ref, needle, in_alloc(in, (s->ncolumns + (size_t)1) * sizeof *f.column_bits)};
 
@@ -258,7 +261,8 @@ static int find_in_shred(struct column_in *in, struct shred *s, const int64_t *r
     return 0;
 }
 
-int text_find(struct column_in *in, struct text *t, const int64_t *ref, struct str needle, const uint64_t *want, uint64_t *bits)
+int text_find(struct column_in *in, struct text *t, const int64_t *ref, struct str needle, const uint64_t *want,
+              uint64_t *bits)
 {
     const char *p;
 

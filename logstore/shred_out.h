@@ -20,9 +20,9 @@ struct cut_template {
     uint64_t hash;
     struct str text; /* with marks (slot_sort) where slots are */
     uint32_t nslots, count, row /* the first */;
-    uint32_t final;      /* its out_template */
-    uint32_t joined;     /* > 0: it became a part of that one, with words for slots */
-    struct str *words;   /* of every slot; p == NULL: it is slot number n of the line */
+    uint32_t final;             /* its out_template */
+    uint32_t joined;            /* > 0: it became a part of that one, with words for slots */
+    struct str *words;          /* of every slot; p == NULL: it is slot number n of the line */
     struct slot_values *values; /* of rows behind the first LOOSE_MAX; NULL: there are none */
     uint32_t lens_room;
 };

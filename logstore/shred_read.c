@@ -52,8 +52,10 @@ static int count_values(struct column_in *in, struct shred *s)
 {
     s->columns = in_alloc(in, (s->ncolumns + (size_t)1) * sizeof *s->columns);
     s->column_n = in_alloc(in, (s->ncolumns + (size_t)1) * sizeof *s->column_n);
-    if (!s->columns || !s->column_n)
+    s->uses = in_alloc(in, (s->ncolumns + (size_t)1) * sizeof *s->uses);
+    if (!s->columns || !s->column_n || !s->uses)
         return ERR_CORRUPT;
+    memset(s->uses, 0xff, (s->ncolumns + (size_t)1) * sizeof *s->uses);
     memset(s->column_n, 0, (s->ncolumns + (size_t)1) * sizeof *s->column_n);
     for (uint32_t i = 0; i < s->ntemplates; i++) {
         struct shred_template *t = &s->templates[i];
@@ -61,6 +63,10 @@ static int count_values(struct column_in *in, struct shred *s)
         for (uint32_t k = 0; k < t->nslots; k++) {
             uint32_t *n = &s->column_n[t->slots[k].column];
 
+            struct shred_uses *u = &s->uses[t->slots[k].column];
+
+            u->first = MIN(u->first, i);
+            u->last = i;
             t->slots[k].base = *n;
             if (t->count > COLUMN_N_MAX - *n)
                 return ERR_CORRUPT;
@@ -156,7 +162,7 @@ int64_t *shred_column_ref(struct column_in *in, struct shred *s, uint32_t c, con
 
     if (!out || shred_sort_rows(in, s) < 0)
         return NULL;
-    for (uint32_t i = 0; i < s->ntemplates; i++) {
+    for (uint32_t i = s->uses[c].first; i <= s->uses[c].last && i < s->ntemplates; i++) {
         const struct shred_template *t = &s->templates[i];
 
         for (uint32_t k = 0; k < t->nslots; k++)
@@ -327,8 +333,8 @@ int shred_fill(struct column_in *in, struct shred *s, struct shred_template *t, 
 {
     if (t->filled)
         return 0;
-    if (shred_sort_rows(in, s) < 0 || open_out(in, s) < 0 ||
-        shred_open_template(in, s, t, ref) < 0 || put_template(s, t) < 0)
+    if (shred_sort_rows(in, s) < 0 || open_out(in, s) < 0 || shred_open_template(in, s, t, ref) < 0 ||
+        put_template(s, t) < 0)
         return ERR_CORRUPT;
     t->filled = true;
     return 0;

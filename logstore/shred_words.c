@@ -14,9 +14,9 @@
 #include <stdlib.h>
 
 enum {
-    WORDS_MAX = 96,      /* in a template; others are left as they are */
-    OPEN_MAX = 8,        /* positions opened in a group */
-    WORK_MAX = 1 << 20,  /* templates times words of one group */
+    WORDS_MAX = 96,     /* in a template; others are left as they are */
+    OPEN_MAX = 8,       /* positions opened in a group */
+    WORK_MAX = 1 << 20, /* templates times words of one group */
 };
 
 struct word {
@@ -130,7 +130,8 @@ static int by_words(const void *a, const void *b)
 }
 
 /* Different templates when position k is opened too. seen: a table of mask + 1 zeroed slots, left zeroed. */
-static uint32_t count_without(const struct shapes *g, const struct member *v, uint32_t n, uint32_t k, uint64_t *seen, uint32_t mask)
+static uint32_t count_without(const struct shapes *g, const struct member *v, uint32_t n, uint32_t k, uint64_t *seen,
+                              uint32_t mask)
 {
     uint32_t count = 0;
 
@@ -178,7 +179,8 @@ static uint32_t choose_positions(struct shapes *g, struct member *v, uint32_t n,
 }
 
 /* The text of a template with words opened: they become slots. */
-static struct str open_text(struct slab *slab, struct str text, const struct word *words, uint32_t nwords, const bool *open)
+static struct str open_text(struct slab *slab, struct str text, const struct word *words, uint32_t nwords,
+                            const bool *open)
 {
     char *p = slab_alloc(slab, text.n + 1);
     size_t n = 0;
@@ -196,8 +198,8 @@ static struct str open_text(struct slab *slab, struct str text, const struct wor
 }
 
 /* What the slots of an opened template hold in the lines of one cut. */
-static struct str *slot_words(struct slab *slab, struct str text, const struct word *words, uint32_t nwords, const bool *open,
-                              uint32_t nslots)
+static struct str *slot_words(struct slab *slab, struct str text, const struct word *words, uint32_t nwords,
+                              const bool *open, uint32_t nslots)
 {
     struct str *out = slab_array(slab, struct str, nslots);
     uint32_t slot = 0, k = 0;
@@ -264,7 +266,8 @@ static void join_group(struct shapes *g, struct member *v, uint32_t n)
         return;
     qsort(v, n, sizeof *v, by_words);
     for (uint32_t i = 0, j; i < n; i = j) {
-        for (j = i + 1; j < n && v[j].words == v[i].words && v[j].nwords == v[i].nwords && same_text(g, &v[i], &v[j], open); j++)
+        for (j = i + 1;
+             j < n && v[j].words == v[i].words && v[j].nwords == v[i].nwords && same_text(g, &v[i], &v[j], open); j++)
             ;
         if (j - i > 1)
             join(g, v + i, j - i, open, opened);

@@ -17,10 +17,10 @@
 #include <assert.h>
 
 enum {
-    VALUES_MIN = 32,      /* fewer are not worth it */
+    VALUES_MIN = 32, /* fewer are not worth it */
     BYTES_MIN = 1024,
-    TEMPLATE_MIN = 4,     /* values a template must have, else they stay whole */
-    WHOLE_MIN = 1 << 16,  /* longer ones stay whole */
+    TEMPLATE_MIN = 4,    /* values a template must have, else they stay whole */
+    WHOLE_MIN = 1 << 16, /* longer ones stay whole */
 };
 
 /* --- cutting ------------------------------------------------------------------------------------------------- */
@@ -410,8 +410,8 @@ static void write_templates(struct shred_out *s, struct column_out *o)
 }
 
 /* The values of one column, template by template. */
-static void gather(struct shred_out *s, const struct str *v, const struct out_column *c, struct str *out, const int64_t *ref,
-                   int64_t *out_ref)
+static void gather(struct shred_out *s, const struct str *v, const struct out_column *c, struct str *out,
+                   const int64_t *ref, int64_t *out_ref)
 {
     uint32_t at = 0;
 
@@ -438,7 +438,8 @@ static bool like_time(struct str s)
     return s.n >= 8 && memchr(s.p, ':', s.n) != NULL;
 }
 
-static void write_columns(struct shred_out *s, struct column_out *o, const struct str *v, const int64_t *ref, unsigned depth)
+static void write_columns(struct shred_out *s, struct column_out *o, const struct str *v, const int64_t *ref,
+                          unsigned depth)
 {
     for (uint32_t c = 0; c < s->ncolumns; c++) {
         struct out_column *col = &s->columns[c];

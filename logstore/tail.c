@@ -266,13 +266,22 @@ void log_tails_feed(struct log_tails *ts, const struct log_head_row *rows, uint3
 
 /* --- taking ------------------------------------------------------------------------------------------- */
 
-static void unpack(const struct queued *x, struct arena *a, struct log_tailed *out)
+/* The labels of a record: often those of the one before. */
+static struct labels labels_of(const struct queued *x, struct hash128 *last_id, const struct log_tailed *last, struct arena *a)
+{
+    if (last && hash128_eq(x->stream->id, *last_id))
+        return last->labels;
+    *last_id = x->stream->id;
+    return labels_dup(a, &x->stream->labels);
+}
+
+static void unpack(const struct queued *x, struct labels labels, struct arena *a, struct log_tailed *out)
 {
     const char *at = (const char *)(x + 1);
     struct label *meta = arena_array(a, struct label, x->nmeta);
 
     *out = (struct log_tailed){
-        .labels = labels_dup(a, &x->stream->labels), .t_ns = x->t_ns, .line = arena_dup(a, str_n(at, x->line_bytes)), .meta = meta, .nmeta = x->nmeta};
+        .labels = labels, .t_ns = x->t_ns, .line = arena_dup(a, str_n(at, x->line_bytes)), .meta = meta, .nmeta = x->nmeta};
     at += x->line_bytes;
     for (uint32_t i = 0; i < x->nmeta; i++) {
         uint32_t name = get_u32le(at), value = get_u32le(at + 4);
@@ -313,12 +322,14 @@ static void sort_by_time(struct log_tailed *v, uint32_t n)
 
 uint32_t log_tail_take(struct log_tail *t, struct arena *a, struct log_tailed *out, uint32_t max, uint64_t *dropped)
 {
+    struct hash128 id = {0, 0};
     uint32_t n = 0;
 
     pthread_mutex_lock(&t->mu);
     while (n < max && t->at < t->q.n) {
         const struct queued *x = (const struct queued *)(t->q.p + t->at);
-        unpack(x, a, &out[n++]);
+        unpack(x, labels_of(x, &id, n ? &out[n - 1] : NULL, a), a, &out[n]);
+        n++;
         log_stream_unref(x->stream);
         t->at += x->bytes;
     }

@@ -246,6 +246,22 @@ void select_find_sids(struct tsdb_select *s, uint32_t i)
         s->sids[(size_t)i * s->ndays + d] = day_view_find(s->days[d], s->heads[i]->id);
 }
 
+/* What is found in the only place there is: nothing has to meet, so nobody asks for identities. */
+static int add_all(struct tsdb_select *s, const roaring_bitmap_t *found, struct err *e)
+{
+    uint32_t n = (uint32_t)roaring_bitmap_get_cardinality(found);
+
+    assert(s->n == 0 && s->ndays == 1);
+    free(s->heads);
+    free(s->sids);
+    s->heads = x_zalloc(sizeof(struct series *) * n);
+    s->sids = x_alloc(sizeof *s->sids * n);
+    s->n = s->cap = n;
+    roaring_bitmap_to_uint32_array(found, s->sids);
+    return pace(s, 0, e);
+}
+
+/* m NULL: the day is the only place. */
 static int match_day(struct tsdb_select *s, const struct tsdb_select_opts *o, uint32_t d, struct meet *m, struct err *e)
 {
     struct day_view *v = s->days[d];
@@ -258,6 +274,11 @@ static int match_day(struct tsdb_select *s, const struct tsdb_select_opts *o, ui
 
     if (rc < 0)
         return rc == ERR_CANCELED ? ended(s, e) : rc;
+    if (!m) {
+        rc = add_all(s, found, e);
+        roaring_bitmap_free(found);
+        return rc;
+    }
     roaring_init_iterator(found, &it);
     while (rc == 0 && (n = roaring_read_uint32_iterator(&it, sids, AHEAD)) > 0) {
         done += AHEAD;
@@ -278,10 +299,12 @@ static int match_day(struct tsdb_select *s, const struct tsdb_select_opts *o, ui
 
 static int match_days(struct tsdb_select *s, const struct tsdb_select_opts *o, struct err *e)
 {
-    struct meet m;
+    struct meet m = {0};
+    bool alone = s->n == 0 && s->ndays == 1;
     int rc = 0;
 
-    meet_init(&m, (uint64_t)s->n + 64);
+    if (!alone)
+        meet_init(&m, (uint64_t)s->n + 64);
     for (uint32_t i = 0; i < s->n; i++) {
         enum { AHEAD = 24, NEAR = 12 };
         if (i + AHEAD < s->n)
@@ -293,7 +316,7 @@ static int match_days(struct tsdb_select *s, const struct tsdb_select_opts *o, s
     }
     for (uint32_t d = 0; d < s->ndays; d++) {
         struct err why = {0};
-        rc = match_day(s, o, d, &m, &why);
+        rc = match_day(s, o, d, alone ? NULL : &m, &why);
         if (rc == ERR_CORRUPT) {
             select_warn(s, &why);
             rc = 0;

@@ -133,6 +133,9 @@ static void tick(struct files *f)
 {
     int64_t now = clock_mono_ms();
 
+    if (now - f->tick_ms < TICK_MS)
+        return;
+    f->tick_ms = now;
     for (uint32_t i = 0; i < f->njobs; i++) {
         struct map_entry *en;
         uint32_t at = 0;

@@ -171,13 +171,15 @@ static bool is_gone(const struct position *p)
 {
     char *folder = x_strdup(folder_of(p->path)), *path = x_strdup(p->path);
     DIR *d = opendir(folder);
+    struct str base = str_from(p->path, folder_of(p->path).n);
     struct dirent *en;
     struct stat st;
     bool gone = d != NULL && !(stat(path, &st) == 0 && st.st_ino == p->ino), any = false;
 
-    while (d && gone && (en = readdir(d))) {
+    while (d && gone && (en = readdir(d))) { /* its name is the path's and something behind it */
         any |= en->d_name[0] != '.';
-        gone = en->d_ino != p->ino;
+        if (str_starts(str_of(en->d_name), base) && fstatat(dirfd(d), en->d_name, &st, 0) == 0)
+            gone = st.st_ino != p->ino;
     }
     if (d)
         closedir(d);

@@ -8,7 +8,8 @@
  *                                                 └ earlier than all that we know: not ours
  *
  * (1) Names count only with digits behind a dot or dash: app.log.bak and app.log.1.gz are no siblings.
- * (2) A copy (copytruncate) is known by its first bytes, which are those of the file before it was truncated.
+ * (2) Of a container that we see for the first time all are read: the folder is its own.
+ * (3) A copy (copytruncate) is known by its first bytes, which are those of the file before it was truncated.
  */
 #include "collector/files/tailer.h"
 
@@ -197,9 +198,9 @@ static bool ask_copy(void *arg, const struct known_mark *m)
 }
 
 /* Those to be read are given their place: known ones that are not at their end, and unknown ones later than a known one. */
-static void choose(struct siblings *s)
+static void choose(struct siblings *s, bool all)
 {
-    bool later = false;
+    bool later = all;
 
     for (uint32_t i = 0; i < s->n; i++) {
         struct sibling *k = &s->v[i];
@@ -246,7 +247,7 @@ void siblings_append(struct target *t, const struct followed *since)
         positions_each(t->job->f, t->job, ask_copy, &s);
     else if (!s.any_known)
         s.newest_lost_ns = since->mtime_ns; /* moved away altogether: it is open, what came after it we see by time */
-    choose(&s);
+    choose(&s, t->docker && !since && !s.any_known);
     open_chosen(&s);
     release(&s);
 }

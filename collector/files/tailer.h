@@ -119,7 +119,7 @@ struct files {
     uint32_t nbusy;
     struct followed *queue, **queue_end;
     uint64_t scan;
-    int64_t scan_ms, gc_ms;
+    int64_t scan_ms, gc_ms, tick_ms; /* when we last looked for files; when to sweep; when we last looked at all of them */
     bool scan_now;
     int64_t last_ns;      /* times that the clock gives rise */
     struct str docker_root; /* malloc'ed; of the Engine. p NULL: not known yet */

@@ -128,14 +128,6 @@ void intake_meta(struct intake *in, struct str name, struct str value)
     in->bytes += name.n + value.n;
 }
 
-void intake_row_drop(struct intake *in)
-{
-    struct log_in_row *row = &in->b.rows[--in->b.nrows];
-
-    in->nmeta = row->meta_first;
-    in->b.streams[in->stream].n--;
-}
-
 /* By the metadata: 1 a level to be added is in *out, 0 there is nothing to say, 2 it is said already. */
 static int level_of_meta(struct intake *in, const struct log_in_row *row, struct str *out)
 {
@@ -178,7 +170,7 @@ void intake_row_end(struct intake *in)
     if (row->meta_n)
         known = level_of_meta(in, row, &level);
     if (known != 2)
-        add_meta(in, STR("detected_level"), known ? level : level_of_line(row->line));
+        add_meta(in, STR("detected_level"), known ? meta_value_clean(in->a, level) : level_of_line(row->line));
 }
 
 /* Rows by stream, in the order in which they came: counted, then laid out. */

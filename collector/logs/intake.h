@@ -53,8 +53,6 @@ void intake_row(struct intake *in, uint32_t stream, int64_t t_ns, struct str lin
 void intake_meta(struct intake *in, struct str name, struct str value);
 /* Adds the level where it is not said. */
 void intake_row_end(struct intake *in);
-/* Takes back the row begun last. */
-void intake_row_drop(struct intake *in);
 /* ERR_LIMIT when the rows take more memory than a request may. */
 int intake_check(const struct intake *in, struct err *e);
 /* n rows of a sentence; equal sentences are counted together. */

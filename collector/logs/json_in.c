@@ -182,7 +182,8 @@ static const char *take_escape(const char *p, const char *end, char **out)
     return p + 2;
 }
 
-int json_in_unescape(struct arena *a, struct str inside, struct str *out)
+/* The inside of a string with its escapes undone; from a where there are any. */
+static int unescape(struct arena *a, struct str inside, struct str *out)
 {
     const char *p = inside.p, *end = p + inside.n, *q;
     char *to;
@@ -235,7 +236,7 @@ int json_in_string(struct json_in *j, struct str *out)
 
     if (rc < 0 || !escaped)
         return rc;
-    if (json_in_unescape(j->a, *out, out) == 0)
+    if (unescape(j->a, *out, out) == 0)
         return 0;
     j->p = at;
     return json_in_fault(j, "a string with an escape that is none");

@@ -42,8 +42,6 @@ int json_in_string(struct json_in *j, struct str *out);
 int json_in_number(struct json_in *j, struct str *out);
 /* Any value; *raw (may be NULL) is its text as it stands. */
 int json_in_skip(struct json_in *j, struct str *raw);
-/* The inside of a string (what stands between its quotes) with its escapes undone; from a where there are any. */
-int json_in_unescape(struct arena *a, struct str inside, struct str *out);
 /* 0 when nothing but white space follows. */
 int json_in_end(struct json_in *j);
 /* Sets the sentence: "byte N: WORDS". */

@@ -99,6 +99,17 @@ static int read_id(struct json_in *j, size_t want, struct str *out)
     return 0;
 }
 
+static int base64_of(char c) /* of both alphabets */
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
+}
+
 static int read_base64(struct json_in *j, struct str *out)
 {
     struct str s = STR("");
@@ -111,8 +122,7 @@ static int read_base64(struct json_in *j, struct str *out)
         return ERR_INVALID;
     to = arena_alloc(j->a, s.n + 1);
     for (size_t i = 0; i < s.n && s.p[i] != '='; i++) {
-        char c = s.p[i];
-        int d = c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' + 26 : c >= '0' && c <= '9' ? c - '0' + 52 : c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
+        int d = base64_of(s.p[i]);
 
         if (d < 0)
             return json_in_fault(j, "bytes that are not base64");

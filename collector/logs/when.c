@@ -101,30 +101,37 @@ bool when_rfc3339(struct str s, int64_t *t_ns)
     return true;
 }
 
+/* v units of ns; what does not fit is the end of time on that side. */
+static int64_t scaled(int64_t v, int64_t ns)
+{
+    int64_t t;
+
+    return __builtin_mul_overflow(v, ns, &t) ? (v < 0 ? INT64_MIN : INT64_MAX) : t;
+}
+
 bool when_unix(struct str s, int64_t *t_ns)
 {
     struct str whole, frac = s;
-    bool dot = str_cut(&frac, '.', &whole), minus = whole.n && whole.p[0] == '-';
-    int64_t v, ns = 0;
+    bool dot = str_cut(&frac, '.', &whole), minus = whole.n && whole.p[0] == '-', plain = str_to_i64(whole, t_ns);
+    int64_t v = plain ? *t_ns : 0, ns = 0;
     double d;
 
-    if (!str_to_i64(whole, &v)) {
-        if (!num_parse(s, &d, NULL) || !(d > -9.2e18 && d < 9.2e18)) /* 1.7e9 */
+    if (plain && dot) {
+        take_fraction(&frac, &ns);
+        plain = frac.n == 0;
+    }
+    if (!plain) { /* 1.7e9 */
+        if (!num_parse(s, &d, NULL) || !(d > -9.2e18 && d < 9.2e18))
             return false;
         v = (int64_t)d;
-        dot = false;
-    }
-    if (dot) {
-        take_fraction(&frac, &ns);
-        if (frac.n)
-            return false;
+        ns = 0;
     }
     if (v > -100000000000 && v < 100000000000)
         *t_ns = when_of(v, minus ? -ns : ns);
     else if (v > -100000000000000 && v < 100000000000000)
-        *t_ns = v * 1000000;
+        *t_ns = scaled(v, 1000000);
     else if (v > -100000000000000000 && v < 100000000000000000)
-        *t_ns = v * 1000;
+        *t_ns = scaled(v, 1000);
     else
         *t_ns = v;
     return true;

@@ -27,7 +27,7 @@ enum {
 static __thread struct {
     int64_t credit, checked_ns, yielded_ns, seated_ns;
     struct seat *seat;
-    bool long_slice;
+    bool long_slice, preempted; /* asked for; granted, so that whoever wakes up runs without our yielding */
 } mine = {.credit = CREDIT_MAX};
 
 /* On the stack of the thread that waits. */
@@ -48,7 +48,8 @@ static void cond_init(pthread_cond_t *cond)
 
 /*
  * Work that takes long asks the kernel for longer slices: then a thread that wakes up for something short, ours or not, runs at once
- * and not when the slice at hand is over. Kernels before 6.12 have no such wish and take no notice.
+ * and not when the slice at hand is over. Kernels before 6.12 have no such wish and take no notice: there we yield now and then. Where
+ * they do, yielding would cost a whole slice of what is our due.
  */
 static void want_slice(bool is_long)
 {
@@ -63,10 +64,12 @@ static void want_slice(bool is_long)
     if (mine.long_slice == is_long)
         return;
     mine.long_slice = is_long;
+    mine.preempted = false;
     if (syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) < 0 || (attr.policy != SCHED_OTHER && attr.policy != SCHED_BATCH))
         return;
     attr.runtime = is_long ? LONG_SLICE_NS : 0;
-    syscall(SYS_sched_setattr, 0, &attr, 0);
+    if (syscall(SYS_sched_setattr, 0, &attr, 0) == 0 && is_long && syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) == 0)
+        mine.preempted = attr.runtime == LONG_SLICE_NS;
 }
 
 void turns_init(struct turns *ts, unsigned processors)
@@ -304,7 +307,7 @@ void turn_check(struct turns *ts, struct turn *t, int64_t now_ns, const _Atomic 
     now_ns = wait_for_seat(ts, now_ns, stop);
     if (now_ns != then) {
         mine.checked_ns = mine.yielded_ns = now_ns;
-    } else if (now_ns - mine.yielded_ns >= YIELD_NS) {
+    } else if (!mine.preempted && now_ns - mine.yielded_ns >= YIELD_NS) {
         sched_yield();
         mine.yielded_ns = now_ns;
     }

@@ -223,7 +223,8 @@ static uint32_t number_length(struct lq_lexer *l)
     uint32_t n = 0, digits;
     bool hex = false;
 
-    if (peek(l, 0) == '0' && (second == 'x' || second == 'b' || second == 'o')) {
+    /* 0B alone is a size. */
+    if (peek(l, 0) == '0' && (second == 'x' || ((second == 'b' || second == 'o') && is_digit(peek(l, 2))))) {
         hex = second == 'x';
         exponent = hex ? 'p' : 0;
         n = 2;

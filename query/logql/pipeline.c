@@ -114,6 +114,21 @@ static void compile_group(struct pipeline *p)
         p->wants_all = true;
 }
 
+/* Which labels tell results apart, once all names are known. */
+static void settle_counted(struct pipeline *p)
+{
+    bool by = p->opts.group && !p->opts.without;
+
+    p->others_count = !by;
+    p->counted = arena_array(&p->a, bool, p->nnames);
+    for (uint32_t i = 0; i < p->nnames; i++)
+        p->counted[i] = !by;
+    for (uint32_t i = 0; i < p->ngroup; i++)
+        p->counted[p->group[i]] = by;
+    if (p->unwrap != NAME_NONE)
+        p->counted[p->unwrap] = false;
+}
+
 int pipeline_new(const struct logql_log *log, const struct pipeline_opts *opts, struct pipeline **out, struct err *e)
 {
     struct pipeline *p = x_zalloc(sizeof *p);
@@ -135,6 +150,7 @@ int pipeline_new(const struct logql_log *log, const struct pipeline_opts *opts, 
             return ERR_INVALID;
         }
     }
+    settle_counted(p);
     pipeline_plan(p);
     *out = p;
     return 0;

@@ -20,11 +20,11 @@ static void indent(struct pretty *p, unsigned level)
         buf_putz(p->out, "  ");
 }
 
-/* Runes of n on one line. */
+/* One line, in p->line, is short enough. */
 static bool fits(struct pretty *p, const struct logql_expr *n)
 {
     buf_reset(&p->line);
-    logql_print(&p->line, n);
+    lq_print(&p->line, n, p->width);
     return p->line.n <= p->width;
 }
 
@@ -168,7 +168,9 @@ static void print_node(struct pretty *p, const struct logql_expr *n, unsigned le
         return;
     }
     indent(p, level);
-    if (fits(p, n) || n->kind == LOGQL_NUMBER || n->kind == LOGQL_VECTOR)
+    if (n->kind == LOGQL_NUMBER || n->kind == LOGQL_VECTOR)
+        logql_print(p->out, n);
+    else if (fits(p, n))
         buf_puts(p->out, buf_str(&p->line));
     else if (n->kind == LOGQL_RANGE)
         print_range(p, n, level);

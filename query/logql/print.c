@@ -297,14 +297,14 @@ static void print_range(struct buf *out, const struct logql_expr *n)
     lq_print_grouping(out, &n->range.grouping);
 }
 
-static void print_aggregate(struct buf *out, const struct logql_expr *n)
+static void print_aggregate(struct buf *out, const struct logql_expr *n, size_t limit)
 {
     buf_putz(out, vector_ops[n->agg.op]);
     lq_print_grouping(out, &n->agg.grouping);
     buf_putc(out, '(');
     if (n->agg.k)
         buf_printf(out, "%lld,", (long long)n->agg.k);
-    logql_print(out, n->agg.expr);
+    lq_print(out, n->agg.expr, limit);
     buf_putc(out, ')');
 }
 
@@ -330,12 +330,12 @@ void lq_print_operator(struct buf *out, const struct logql_expr *n, const char *
     }
 }
 
-static void print_replace(struct buf *out, const struct logql_expr *n)
+static void print_replace(struct buf *out, const struct logql_expr *n, size_t limit)
 {
     const struct str args[] = {n->replace.dst, n->replace.replacement, n->replace.src, n->replace.pattern};
 
     buf_putz(out, "label_replace(");
-    logql_print(out, n->replace.expr);
+    lq_print(out, n->replace.expr, limit);
     for (size_t i = 0; i < ARRAY_LEN(args); i++) {
         buf_putc(out, ',');
         buf_put_quoted(out, args[i]);
@@ -364,6 +364,13 @@ static void print_vector(struct buf *out, double v)
 
 void logql_print(struct buf *out, const struct logql_expr *n)
 {
+    lq_print(out, n, SIZE_MAX);
+}
+
+void lq_print(struct buf *out, const struct logql_expr *n, size_t limit)
+{
+    if (out->n > limit)
+        return;
     switch (n->kind) {
     case LOGQL_LOG:
         print_log(out, &n->log);
@@ -372,15 +379,15 @@ void logql_print(struct buf *out, const struct logql_expr *n)
         print_range(out, n);
         break;
     case LOGQL_AGGREGATE:
-        print_aggregate(out, n);
+        print_aggregate(out, n, limit);
         break;
     case LOGQL_BINARY:
         buf_putc(out, '(');
-        logql_print(out, n->binary.l);
+        lq_print(out, n->binary.l, limit);
         buf_putc(out, ' ');
         lq_print_operator(out, n, ",", " ");
         buf_putc(out, ' ');
-        logql_print(out, n->binary.r);
+        lq_print(out, n->binary.r, limit);
         buf_putc(out, ')');
         break;
     case LOGQL_NUMBER:
@@ -390,7 +397,7 @@ void logql_print(struct buf *out, const struct logql_expr *n)
         print_vector(out, n->number);
         break;
     case LOGQL_LABEL_REPLACE:
-        print_replace(out, n);
+        print_replace(out, n, limit);
         break;
     }
 }

@@ -4,6 +4,8 @@
 
 #include "query/logql/ast.h"
 
+/* Stops soon after out->n has passed limit. */
+void lq_print(struct buf *out, const struct logql_expr *n, size_t limit);
 void lq_print_selector(struct buf *out, const struct logql_log *log); /* {a="b", c!="d"} */
 void lq_print_stage(struct buf *out, const struct logql_stage *st);   /* | logfmt; negative line filters one by one */
 void lq_print_filter(struct buf *out, const struct logql_label_filter *f);

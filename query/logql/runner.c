@@ -55,22 +55,10 @@ void runner_free(struct runner *r)
 
 /* --- which labels tell results apart ----------------------------------------------------------------------- */
 
-static bool in_group(const struct pipeline *p, uint32_t name)
-{
-    for (uint32_t i = 0; i < p->ngroup; i++)
-        if (p->group[i] == name)
-            return true;
-    return false;
-}
-
 /* Of a result without an error. */
-static bool counts(const struct pipeline *p, uint32_t name)
+static inline bool counts(const struct pipeline *p, uint32_t name)
 {
-    if (name >= p->nnames) /* no name of the query */
-        return !p->opts.group || p->opts.without;
-    if (name == p->unwrap)
-        return false;
-    return !p->opts.group || in_group(p, name) != p->opts.without;
+    return name < p->nnames ? p->counted[name] : p->others_count;
 }
 
 static struct hash128 label_hash(uint64_t name, struct str value)
@@ -123,7 +111,7 @@ void runner_stream(struct runner *r, const struct labels *stream)
 
 static void begin(struct runner *r, const struct log_row *row)
 {
-    if (r->names_arena.bytes > NAMES_BYTES_MAX)
+    if (r->names_arena.bytes > NAMES_BYTES_MAX || r->nnames > NAMES_MAX)
         name_forget(r);
     if (++r->gen == 0) { /* after 2^32 lines: what carries an old number must not seem new */
         for (uint32_t i = 0; i < r->nnames; i++)

@@ -22,7 +22,8 @@ enum { NAME_ERROR, NAME_ERROR_DETAILS, NAME_PRESERVE_ERROR, NAMES_FIXED };
 enum {
     LABELS_MAX = 100000,          /* that a line may have; more is an error of its parser */
     NAME_BYTES_MAX = 8192,        /* of a flattened name; longer ones are not extracted */
-    NAMES_BYTES_MAX = 32 << 20,   /* of all names that a runner keeps; then it forgets them */
+    NAMES_BYTES_MAX = 32 << 20,   /* of all names that a runner keeps, and how many; then it forgets them */
+    NAMES_MAX = 200000,
     JSON_DEPTH_MAX = 512,         /* objects deeper in each other are skipped */
 };
 
@@ -104,6 +105,8 @@ struct pipeline {
     uint32_t *group; /* opts.names as numbers, in order of name */
     uint32_t ngroup;
     uint32_t unwrap; /* number of the label, or NAME_NONE */
+    bool *counted;   /* by number: it tells results without an error apart */
+    bool others_count; /* so do names that the query does not know */
 
     enum log_parser fields;
     struct str *field_names;

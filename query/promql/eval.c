@@ -332,8 +332,7 @@ static int make_result(struct eval *ev, struct vec *v, const struct grid *g, str
 
     if (eval_drop_names(v, e) < 0)
         return e->code;
-    points = vec_points(v);
-    if (query_samples(ev->q, 0, (int64_t)points, "result", e) < 0 ||
+    if (vec_points(v, &points, e) < 0 || query_samples(ev->q, 0, (int64_t)points, "result", e) < 0 ||
         query_charge(ev->q,
                      (int64_t)(points_to_make(ev, v, points) * sizeof(struct promql_point) +
                                v->n * sizeof(struct promql_series)),

@@ -183,7 +183,8 @@ static int finish(struct aggregation *x, struct vec *out, struct err *e)
         if (aggr_finish(&x->spec, g->state, out, r, e) < 0 || query_pace(&pace, GROUP_WORK + out->nsteps * FINISH_WORK, e) < 0)
             return e->code;
     }
-    vec_compact(out);
+    if (vec_compact_many(out, e) < 0)
+        return e->code;
     say_notes(x);
     return pile_settle(&out->pile, x->spec.where, e);
 }

@@ -51,8 +51,7 @@ static int with_scalar(struct eval *ev, const struct node *n, const struct grid 
         if (query_pace(&pace, g->n, e) < 0)
             return e->code;
     }
-    vec_compact(out);
-    return 0;
+    return vec_compact_many(out, e);
 }
 
 /* --- sets ------------------------------------------------------------------------------------- */
@@ -111,8 +110,9 @@ static int set_operator(struct eval *ev, const struct node *n, struct vec *l, st
         vec_join(out, l);
         if (is_or)
             vec_join(out, r);
-        vec_compact(out);
-        code = is_or ? vec_unify(out, e) : 0;
+        code = vec_compact_many(out, e);
+        if (code == 0 && is_or)
+            code = vec_unify(out, e);
     }
     if (seen)
         query_charge(ev->q, -(int64_t)((size_t)k.nkeys * out->nsteps + 1), "set operator", NULL);

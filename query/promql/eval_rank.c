@@ -395,10 +395,10 @@ static int run(struct ranking *x, const double *param, struct vec *out, struct e
         code = limitk(x, param, e);
     else
         code = limit_ratio(x, param, e);
-    if (code == 0)
-        vec_join(out, x->v);
-    vec_compact(out);
-    return code;
+    if (code < 0)
+        return code;
+    vec_join(out, x->v);
+    return vec_compact_many(out, e);
 }
 
 int eval_rank(struct eval *ev, const struct node *n, const struct grid *g, struct vec *out, struct err *e)

@@ -43,7 +43,8 @@ int fn_sort(struct eval *ev, const struct node *call, const struct grid *g, stru
     for (uint32_t i = 0; i < out->n; i++)
         if (out->rows[i].has[0] == ROW_HIST)
             out->rows[i].has[0] = ROW_NONE;
-    vec_compact(out);
+    if (vec_compact_many(out, e) < 0)
+        return e->code;
     sorting = (struct sorter){call, strcmp(call->call.fn->name, "sort_desc") == 0};
     return sort_items(out->rows, out->n, sizeof *out->rows, by_value, ev->q, call->call.fn->name, e);
 }

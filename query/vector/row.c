@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { LABELS_WORK = 256 };
+enum { LABELS_WORK = 256, ROW_WORK = 32 /* it may lie anywhere */ };
 
 void vec_init(struct vec *v, struct query *q, uint32_t nsteps)
 {
@@ -84,14 +84,34 @@ void vec_compact(struct vec *v)
     v->n = n;
 }
 
-uint64_t vec_points(const struct vec *v)
+int vec_compact_many(struct vec *v, struct err *e)
 {
+    struct query_pace pace = {v->pile.q, "a vector", 0};
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < v->n; i++) {
+        if (query_pace(&pace, ROW_WORK + v->nsteps / 16, e) < 0)
+            return e->code;
+        if (row_any(&v->rows[i], v->nsteps))
+            v->rows[n++] = v->rows[i];
+    }
+    v->n = n;
+    return 0;
+}
+
+int vec_points(const struct vec *v, uint64_t *out, struct err *e)
+{
+    struct query_pace pace = {v->pile.q, "result", 0};
     uint64_t n = 0;
 
-    for (uint32_t i = 0; i < v->n; i++)
+    for (uint32_t i = 0; i < v->n; i++) {
+        if (query_pace(&pace, ROW_WORK + v->nsteps, e) < 0)
+            return e->code;
         for (uint32_t s = 0; s < v->nsteps; s++)
             n += v->rows[i].has[s] != ROW_NONE;
-    return n;
+    }
+    *out = n;
+    return 0;
 }
 
 static bool is_name_label(struct str name)

@@ -44,8 +44,10 @@ int row_want_h(struct vec *v, struct row *r, const char *where, struct err *e);
 void vec_join(struct vec *dst, struct vec *src);
 /* Drops rows in which nothing stands. */
 void vec_compact(struct vec *v);
+/* The same where there may be very many: <0 when the query must stop. */
+int vec_compact_many(struct vec *v, struct err *e);
 /* How many places are filled. */
-uint64_t vec_points(const struct vec *v);
+int vec_points(const struct vec *v, uint64_t *out, struct err *e);
 /*
  * Rows with the same labels become one if they never stand at the same step. Two that do are an error: "vector cannot
  * contain metrics with the same labelset". Order of first appearance.

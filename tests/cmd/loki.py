@@ -97,6 +97,10 @@ class Follower:
 
     def frame(self, timeout=30):
         """The next text frame as JSON; None when the server has closed (self.code says how)."""
+        payload = self.payload(timeout)
+        return payload and json.loads(payload)
+
+    def payload(self, timeout=30):
         self.sock.settimeout(timeout)
         while True:
             self._need(2)
@@ -113,7 +117,7 @@ class Follower:
                 self.code = struct.unpack(">H", payload[:2])[0] if payload else 1005
                 return None
             elif op == 1:
-                return json.loads(payload)
+                return payload
 
     def close(self):
         self.sock.close()
@@ -122,6 +126,3 @@ class Follower:
 def entries(frame):
     return [(s["stream"], int(v[0]), v[1]) for s in frame["streams"] for v in s["values"]]
 
-
-def drops(frame):
-    return sum(d["count"] for d in frame.get("dropped_entries", []))

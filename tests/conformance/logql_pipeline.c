@@ -125,7 +125,7 @@ static bool labels_match(const struct logql_label *v, uint32_t n, const cJSON *w
             return false;
         seen++;
     }
-    return (int)seen == cJSON_GetArraySize(want) - (any_error && !seen ? 0 : 0);
+    return (int)seen == cJSON_GetArraySize(want);
 }
 
 static void show(struct buf *b, const struct logql_label *v, uint32_t n)
@@ -214,6 +214,38 @@ static void unwrap_case(struct one_case *c)
         conf_pass(c->report);
 }
 
+/* The pattern with nameless captures, as |> takes it: whether it covers the line. */
+static bool covers_as_expected(struct one_case *c, struct str pattern)
+{
+    const cJSON *full = cJSON_GetObjectItemCaseSensitive(c->json, "full_match");
+    struct one_case filter = {.what = c->what, .report = c->report};
+    struct pipeline_opts opts = {0};
+    struct buf b = {0}, quoted = {0};
+    struct err e;
+    bool fine;
+
+    for (size_t at = 0; at < pattern.n; at++) {
+        struct str name = str_from(pattern, at + 1);
+        ptrdiff_t end = pattern.p[at] == '<' ? str_chr(name, '>') : -1;
+
+        if (end > 0 && label_name_legacy(str_head(name, (size_t)end))) {
+            buf_putz(&b, "<_>");
+            at += (size_t)end + 1;
+        } else {
+            buf_putc(&b, pattern.p[at]);
+        }
+    }
+    buf_put_quoted(&quoted, buf_str(&b));
+    filter.json = cJSON_CreateObject();
+    cJSON_AddStringToObject(filter.json, "pipeline", arena_printf(&filter.a, "|> %.*s", STR_ARG(buf_str(&quoted))).p);
+    cJSON_AddStringToObject(filter.json, "line", text_of(c->json, "line").p);
+    fine = run_case(&filter, &opts, false, &e) == 0 && filter.kept == cJSON_IsTrue(full);
+    buf_release(&b);
+    buf_release(&quoted);
+    case_end(&filter);
+    return fine;
+}
+
 /* The captures of a pattern, as labels in the order of the pattern, and whether |> would take the line. */
 static void pattern_case(struct one_case *c)
 {
@@ -249,10 +281,12 @@ static void pattern_case(struct one_case *c)
             fine = false;
         at += (size_t)end;
     }
-    if (fine)
-        conf_pass(c->report);
-    else
+    if (!fine)
         conf_fail(c->report, c->what, "other captures");
+    else if (!covers_as_expected(c, pattern))
+        conf_fail(c->report, c->what, "covers the line, or does not, other than expected");
+    else
+        conf_pass(c->report);
 }
 
 static int run_file(struct str path, struct conf_report *r, void (*fn)(struct one_case *c))

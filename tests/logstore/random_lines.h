@@ -19,9 +19,10 @@ static inline uint64_t below(uint64_t n)
     return rnd() % n;
 }
 
-static const char *const some_words[] = {"error",   "warn", "info",  "timeout", "connection", "Refused", "user",  "alice", "GET",
-                                         "/api/v1", "a",    "cache", "miss",    "NullPointer", "x-y.z",  "ok",    "Größe", "日本",
-                                         "-",       "..",   "true",  "null",    "foo_bar",    "worker-7", "e2e.8", "v1.2.3-rc4"};
+static const char *const some_words[] = {
+    "error",   "warn", "info",  "timeout", "connection",  "Refused",  "user",  "alice",     "GET",
+    "/api/v1", "a",    "cache", "miss",    "NullPointer", "x-y.z",    "ok",    "Größe",     "日本",
+    "-",       "..",   "true",  "null",    "foo_bar",     "worker-7", "e2e.8", "v1.2.3-rc4"};
 
 static void put_word(struct buf *b)
 {
@@ -80,7 +81,8 @@ static void put_id(struct buf *b)
 
 static void put_time_text(struct buf *b, int64_t t_ns)
 {
-    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     time_t s = (time_t)(t_ns / 1000000000);
     int frac = (int)(t_ns % 1000000000);
     struct tm tm;
@@ -88,19 +90,19 @@ static void put_time_text(struct buf *b, int64_t t_ns)
     gmtime_r(&s, &tm);
     switch (below(6)) {
     case 0:
-        buf_printf(b, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
-                   tm.tm_sec, frac / 1000000);
+        buf_printf(b, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+                   tm.tm_min, tm.tm_sec, frac / 1000000);
         break;
     case 1:
-        buf_printf(b, "%02d/%s/%04d:%02d:%02d:%02d +0000", tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
-                   tm.tm_sec);
+        buf_printf(b, "%02d/%s/%04d:%02d:%02d:%02d +0000", tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour,
+                   tm.tm_min, tm.tm_sec);
         break;
     case 2:
         buf_printf(b, "%02d:%02d:%02d,%03d", tm.tm_hour, tm.tm_min, tm.tm_sec, frac / 1000000);
         break;
     case 3:
-        buf_printf(b, "%04d/%02d/%02d %02d:%02d:%02d", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
-                   tm.tm_sec);
+        buf_printf(b, "%04d/%02d/%02d %02d:%02d:%02d", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+                   tm.tm_min, tm.tm_sec);
         break;
     case 4:
         buf_printf(b, "%s %2d %02d:%02d:%02d", months[tm.tm_mon], tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
@@ -112,8 +114,9 @@ static void put_time_text(struct buf *b, int64_t t_ns)
 
 static void put_json_string(struct buf *b)
 {
-    static const char *const odd[] = {"\\n", "\\\"", "\\u0041bc", "\\ud83d\\ude00", "\\/", "\xff", "\xef\xbf\xbd", "é", "\\t\\\\",
-                                      "\\u00zz", "\\x", "\\ufffd", "\x7f", "\\ud800"};
+    static const char *const odd[] = {"\\n",  "\\\"",         "\\u0041bc", "\\ud83d\\ude00", "\\/",
+                                      "\xff", "\xef\xbf\xbd", "é",         "\\t\\\\",        "\\u00zz",
+                                      "\\x",  "\\ufffd",      "\x7f",      "\\ud800"};
 
     buf_putc(b, '"');
     switch (below(8)) {
@@ -152,8 +155,8 @@ static void put_json_value(struct buf *b, int depth, int64_t t_ns);
 
 static void put_json_object(struct buf *b, int depth, int64_t t_ns)
 {
-    static const char *const keys[] = {"level", "msg", "ts", "trace_id", "http.status", "user", "a", "b-c", " ", "", "1st", "k\\u0041",
-                                       "ü", "dur", "level"};
+    static const char *const keys[] = {"level", "msg", "ts",  "trace_id", "http.status", "user", "a",    "b-c",
+                                       " ",     "",    "1st", "k\\u0041", "ü",           "dur",  "level"};
     uint64_t n = below(7);
 
     buf_putc(b, '{');
@@ -245,9 +248,17 @@ static void put_logfmt(struct buf *b, int64_t t_ns)
 
 static void put_plain(struct buf *b, int64_t t_ns)
 {
-    static const char *const forms[] = {"t [w] user w logged in from i after n ms", "i - - [t] \"q\" n n \"q\" \"q\"",
-                                        "t w w: w w w", "w\n\tat w.w(w:n)\n\tat w.w(w:n)\n\tat w(w)\n\tat w\n\tat w(w:n)", "w", "n",
-                                        "i", "t", "\"w", "w (i) n. w, n- w=n \\\"q\" w", "wwnwn i-i.n"};
+    static const char *const forms[] = {"t [w] user w logged in from i after n ms",
+                                        "i - - [t] \"q\" n n \"q\" \"q\"",
+                                        "t w w: w w w",
+                                        "w\n\tat w.w(w:n)\n\tat w.w(w:n)\n\tat w(w)\n\tat w\n\tat w(w:n)",
+                                        "w",
+                                        "n",
+                                        "i",
+                                        "t",
+                                        "\"w",
+                                        "w (i) n. w, n- w=n \\\"q\" w",
+                                        "wwnwn i-i.n"};
 
     for (const char *p = forms[below(ARRAY_LEN(forms))]; *p; p++)
         switch (*p) {
@@ -304,7 +315,7 @@ static void put_regular(struct buf *b, bool json, int64_t t_ns)
 }
 
 /* One line of sort 0..4 (json, logfmt, plain, garbage, any of these); appended. */
-static void put_random_line(struct buf *b, uint64_t sort, int64_t t_ns)
+static inline void put_random_line(struct buf *b, uint64_t sort, int64_t t_ns)
 {
     switch (sort < 4 ? sort : below(4)) {
     case 0:

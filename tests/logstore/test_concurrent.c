@@ -157,7 +157,7 @@ static void check_select(struct world *w, const uint32_t *exact)
     uint8_t *seen[WRITERS * STREAMS];
     uint32_t n[WRITERS * STREAMS] = {0};
     struct log_select *s;
-    struct log_cursor *c;
+    struct log_cursor *c = NULL;
     struct log_rows rows;
     struct err e = {0};
     int rc;

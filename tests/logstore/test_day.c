@@ -1,5 +1,6 @@
 /* test_day.c - what is damaged in a day costs a warning and its own rows; directories that lie are refused; counts are made anew. */
 #include "logstore/day_file.h"
+#include "logstore/dump.h"
 #include "logstore/logstore.h"
 #include "store/store.h"
 
@@ -214,6 +215,38 @@ static void test_streams(void **state)
     assert_int_equal(verify(*state), ERR_CORRUPT);
 }
 
+static void collect(void *arg, const char *line)
+{
+    buf_putz(arg, line);
+    buf_putc(arg, '\n');
+}
+
+/* Beside the store that is open: by another that changes nothing. */
+static void test_dump(void **state)
+{
+    struct world *w = *state, other = {0};
+    struct logstore_opts lo;
+    struct store_opts so;
+    struct buf out = {0};
+    struct err e = {0};
+
+    store_opts_default(&so);
+    so.dir = w->dir;
+    so.read_only = true;
+    logstore_opts_default(&lo);
+    assert_int_equal(store_open(&so, &other.store, &e), 0);
+    assert_int_equal(logstore_new(other.store, &lo, &other.ls, &e), 0);
+    assert_int_equal(store_recover(other.store, &e), 0);
+    if (logstore_dump(other.ls, day_of_ms(w->now / 1000000), true, collect, &out, &e) < 0)
+        fail_msg("%s", e.text);
+    assert_non_null(strstr(buf_z(&out), "stream 0: {app=\"x\"}\nslice 0: 100 rows of 1 streams, "));
+    assert_non_null(strstr(out.p, "\nslice 1: 100 rows of 1 streams, "));
+    assert_non_null(strstr(out.p, "\n  block 0: 100 rows of 1 streams, "));
+    assert_int_equal(logstore_dump(other.ls, 1, true, collect, &out, &e), ERR_NOT_FOUND);
+    buf_release(&out);
+    close_world(&other);
+}
+
 /* Whatever stands in a directory, parsing it ends well. */
 static void test_any_bytes(void **state)
 {
@@ -250,6 +283,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_whole, set_up, tear_down),  cmocka_unit_test_setup_teardown(test_block, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_slice, set_up, tear_down),  cmocka_unit_test_setup_teardown(test_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_streams, set_up, tear_down), cmocka_unit_test(test_any_bytes),
+        cmocka_unit_test_setup_teardown(test_dump, set_up, tear_down),
     };
 
     log_setup(LOG_ERROR + 1, LOG_LOGFMT);

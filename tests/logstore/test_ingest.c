@@ -176,7 +176,7 @@ static void test_times(void **state)
 static void test_labels(void **state)
 {
     struct world *w = *state;
-    char names[20][8], *longer = x_zalloc(3000);
+    char names[20][16], *longer = x_zalloc(3000);
     struct batch x;
 
     begin(&x, 2);

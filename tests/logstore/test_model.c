@@ -667,7 +667,7 @@ static void run(uint64_t seed, uint32_t steps)
 static void test_random(void **state)
 {
     const char *seed = getenv("SEED"), *all = getenv("TRIPOD_LONG");
-    uint32_t lives = seed ? 1 : all ? 100 : 4;
+    uint32_t lives = seed ? 1 : all ? 100 : 2;
 
     (void)state;
     for (uint32_t i = 0; i < lives; i++)

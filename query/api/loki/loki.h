@@ -18,13 +18,14 @@ struct logstore;
 struct loki_tails;
 struct query_engine;
 
+/* 0: no limit. */
 struct loki_limits {
-    uint32_t entries_max;   /* of one answer: a greater limit is refused (5000) */
-    uint32_t series_max;    /* of one metric query (500) */
-    int64_t range_ns_max;   /* of one query: end - start (0: any) */
-    int64_t retention_ms;   /* told to clients; 0: for ever */
-    uint32_t tails_max;     /* at once (100) */
-    size_t tail_queue_bytes; /* what waits for one tail's client (4 MiB) */
+    uint32_t entries_max;      /* of one answer: a greater limit is refused (5000) */
+    uint32_t series_max;       /* of one metric query (500) */
+    int64_t range_ms_max;      /* of one query: end - start (30 d 1 h) */
+    int64_t retention_ms;      /* told to clients */
+    uint32_t tails_max;        /* at once (100) */
+    uint64_t tail_queue_bytes; /* what waits for one tail's client (4 MiB) */
 };
 void loki_limits_default(struct loki_limits *l);
 

@@ -93,9 +93,9 @@ static int evaluate(struct loki_call *k, struct query *q, struct logql_result *r
         return err_set(e, ERR_INVALID, "legacy endpoints only support %s result type", "streams");
     if (logql_is_log(t) && m->entries_max && k->limit > m->entries_max)
         return err_set(e, ERR_LIMIT, "max entries limit per query exceeded, limit > max_entries_limit_per_query (%u > %u)", k->limit, m->entries_max);
-    if (m->range_ns_max && k->w.end_ns - k->w.start_ns > m->range_ns_max)
+    if (m->range_ms_max && (k->w.end_ns - k->w.start_ns) / NS_PER_MS > m->range_ms_max)
         return err_set(e, ERR_LIMIT, "the query time range exceeds the limit (query length: %s, limit: %s)",
-                       loki_duration_text(&q->arena, k->w.end_ns - k->w.start_ns).p, loki_duration_text(&q->arena, m->range_ns_max).p);
+                       loki_duration_text(&q->arena, k->w.end_ns - k->w.start_ns).p, loki_duration_text(&q->arena, m->range_ms_max * NS_PER_MS).p);
     if (logql_query(q, t, &o, res, e) < 0)
         return e->code;
     if (m->series_max && res->nseries > m->series_max)

@@ -131,7 +131,7 @@ static void handle_drilldown_limits(struct http_request *r, void *arg)
     json_key(&j, "max_line_size_truncate");
     json_bool(&j, false);
     json_key(&j, "max_query_length");
-    json_str(&j, str_n(text, duration_fmt(c->limits.range_ns_max / NS_PER_MS, text)));
+    json_str(&j, str_n(text, duration_fmt(c->limits.range_ms_max, text)));
     json_key(&j, "max_query_series");
     json_u64(&j, c->limits.series_max);
     json_key(&j, "metric_aggregation_enabled");
@@ -176,7 +176,7 @@ void loki_limits_default(struct loki_limits *l)
 {
     *l = (struct loki_limits){.entries_max = 5000,
                               .series_max = 500,
-                              .range_ns_max = INT64_C(721) * 3600 * NS_PER_S,
+                              .range_ms_max = INT64_C(721) * 3600 * 1000,
                               .tails_max = 100,
                               .tail_queue_bytes = 4 << 20};
 }

@@ -204,7 +204,7 @@ static int prepare(struct tail *t, struct loki_call *k, struct err *e)
         atomic_fetch_add(&t->all->refused, 1);
         return err_set(e, ERR_LIMIT, "max concurrent tail requests limit exceeded, count > limit (%u > %u)", n + 1, m->tails_max);
     }
-    return logstore_tail_open(k->c->logs, t->tree.root->log.matchers, t->tree.root->log.nmatchers, m->tail_queue_bytes, on_wake, t,
+    return logstore_tail_open(k->c->logs, t->tree.root->log.matchers, t->tree.root->log.nmatchers, (size_t)m->tail_queue_bytes, on_wake, t,
                               &t->source, e);
 }
 
@@ -249,7 +249,7 @@ static void run_tail(struct loki_call *k, struct query *q)
     }
     query_end(q);
     websocket_opts_default(&o);
-    o.queue_bytes = c->limits.tail_queue_bytes;
+    o.queue_bytes = (size_t)c->limits.tail_queue_bytes;
     o.on_gone = on_gone;
     o.arg = t;
     if (websocket_accept(r, &o, &t->ws, &e) < 0) {

@@ -139,6 +139,8 @@ static void release_delayed(struct tail *t)
 
     while (due < t->ndelayed && t->delayed[due].due_ns <= now)
         due++;
+    if (due == 0)
+        return;
     if (due > 1)
         qsort(t->delayed, due, sizeof *t->delayed, by_time);
     for (uint32_t i = 0; i < due; i++) {

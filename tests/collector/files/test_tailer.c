@@ -134,7 +134,7 @@ static void rotated_names_in_the_glob(void **state)
     follow_apply(&f, config);
     expect_rows(&f, 1);
     for (int i = 2; i < 5; i++) {
-        char text[8];
+        char text[16];
 
         (void)rename(in_dir(&f, "a.log.2"), in_dir(&f, "a.log.3"));
         (void)rename(in_dir(&f, "a.log.1"), in_dir(&f, "a.log.2"));

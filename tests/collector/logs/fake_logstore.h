@@ -18,15 +18,15 @@
 
 enum say { SAY_STORE, SAY_LATER, SAY_DISK_FAILS, SAY_BUSY, SAY_FULL };
 
-static enum say say;
-static unsigned fake_delay_ms = 1;
+static _Atomic enum say say;
+static _Atomic unsigned fake_delay_ms = 1;
 static uint32_t fake_line_max = 256 << 10;
 static int64_t fake_now_ns; /* 0: any time is fine */
 static uint32_t fake_streams_max;
 static pthread_mutex_t seen_mu = PTHREAD_MUTEX_INITIALIZER;
 static struct buf seen;
 static _Atomic uint64_t seen_rows, seen_batches, seen_busy;
-static bool seen_quiet; /* only count */
+static _Atomic bool seen_quiet; /* only count */
 
 const char *log_verdict_reason(enum log_verdict v)
 {
@@ -205,6 +205,16 @@ static __attribute__((unused)) struct str answer_body(void)
     ptrdiff_t at = str_find(buf_str(&out), STR("\r\n\r\n"));
 
     return at < 0 ? STR("") : str_from(buf_str(&out), (size_t)at + 4);
+}
+
+static __attribute__((unused)) bool seen_has(const char *z)
+{
+    bool found;
+
+    pthread_mutex_lock(&seen_mu);
+    found = has(&seen, z);
+    pthread_mutex_unlock(&seen_mu);
+    return found;
 }
 
 static __attribute__((unused)) void check_seen(const char *want)

@@ -26,6 +26,32 @@ static void jsonline(void **state)
     check_post("/insert/jsonline?debug=1", NULL, NULL, STR("{\"_msg\":\"x\"}"), 200, NULL, "");
 }
 
+static void times(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t t;
+    } all[] = {
+        {"1700000000", INT64_C(1700000000000000000)},  {"1700000000.5", INT64_C(1700000000500000000)}, {"-1.5", INT64_C(-1500000000)},
+        {"1700000000123", INT64_C(1700000000123000000)}, {"1700000000123456", INT64_C(1700000000123456000)}, {"1700000000123456789", INT64_C(1700000000123456789)},
+        {"1.7e9", INT64_C(1700000000000000000)},       {"70955161500000000", INT64_MAX},               {"-99999999999999", INT64_MIN},
+        {"99999999999999999999999999", 0},             {"x", 0},                                        {"", 0},
+    }, stamps[] = {
+        {"2023-11-14T22:13:20Z", INT64_C(1700000000000000000)}, {"2023-11-14 22:13:20.123456789", INT64_C(1700000000123456789)},
+        {"2023-11-14t23:13:20,5+0100", INT64_C(1700000000500000000)}, {"0001-01-01T00:00:00Z", INT64_MIN}, {"9999-12-31T23:59:59Z", INT64_MAX},
+        {"2023-02-29T00:00:00Z", 0}, {"2024-02-29T00:00:00Z", INT64_C(1709164800000000000)}, {"2023-11-14T22:13Z", 0}, {"2023-11-14T22:13:20.Z", 0}, {"2023-11-14T22:13:20Zx", 0},
+    };
+    int64_t t;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (when_unix(str_of(all[i].text), &t) != (all[i].t != 0) || (all[i].t && t != all[i].t))
+            fail_msg("%s: %lld", all[i].text, (long long)t);
+    for (size_t i = 0; i < ARRAY_LEN(stamps); i++)
+        if (when_rfc3339(str_of(stamps[i].text), &t) != (stamps[i].t != 0) || (stamps[i].t && t != stamps[i].t))
+            fail_msg("%s: %lld", stamps[i].text, (long long)t);
+}
+
 /* The bad lines are left out. */
 static void bad_lines(void **state)
 {
@@ -45,7 +71,7 @@ static void bad_lines(void **state)
         buf_printf(&b, ",\"f%d\":%d", i, i);
     buf_putz(&b, "}\n{\"_msg\":\"next\",\"_time\":\"6\"}");
     check_post("/insert/jsonline", NULL, NULL, buf_str(&b), 200, NULL, NULL);
-    assert_true(has(&seen, "\\\"f9999\\\":9999}\" detected_level") && has(&seen, " 6000000000 \"next\""));
+    assert_true(seen_has("\\\"f9999\\\":9999}\" detected_level") && seen_has(" 6000000000 \"next\""));
     /* a million levels deep: that line is refused */
     buf_reset(&b);
     for (int i = 0; i < 1000000; i++)
@@ -116,7 +142,7 @@ static void journald(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(jsonline), cmocka_unit_test(bad_lines), cmocka_unit_test(bulk), cmocka_unit_test(probes), cmocka_unit_test(datadog), cmocka_unit_test(journald),
+        cmocka_unit_test(jsonline), cmocka_unit_test(times), cmocka_unit_test(bad_lines), cmocka_unit_test(bulk), cmocka_unit_test(probes), cmocka_unit_test(datadog), cmocka_unit_test(journald),
     };
 
     return cmocka_run_group_tests(tests, start_server, stop_server);

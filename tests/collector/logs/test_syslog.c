@@ -129,7 +129,7 @@ static void by_tcp_and_udp(void **state)
     tcp_sendz(fd, "more\n<13>1 2023-11-14T22:13:20Z h a - - - next\n");
     wait_rows(2);
     close(fd);
-    assert_true(has(&seen, "xxx\" detected_level=\"notice\" facility=\"user\" log_truncated=\"true\"") && has(&seen, "\"next\"") && !has(&seen, "more"));
+    assert_true(seen_has("xxx\" detected_level=\"notice\" facility=\"user\" log_truncated=\"true\"") && seen_has("\"next\"") && !seen_has("more"));
     forget();
     fd = tcp_connect(tcp); /* nonsense is cut off */
     tcp_sendz(fd, "99999999999 x");
@@ -140,7 +140,7 @@ static void by_tcp_and_udp(void **state)
     assert_true(send(fd, "<13>1 2023-11-14T22:13:20Z h b - - - datagram\n", 46, 0) == 46);
     wait_rows(1);
     close(fd);
-    assert_true(has(&seen, "app_name=\"b\"") && has(&seen, "\"datagram\""));
+    assert_true(seen_has("app_name=\"b\"") && seen_has("\"datagram\""));
     syslog_close(sl);
     syslog_config_release(c);
     say = SAY_STORE;

@@ -328,7 +328,7 @@ static void openapi_promises(void **state)
         char path[200];
         int status;
 
-        if (o->answer == EVENTS)
+        if (o->answer == EVENTS || strcmp(o->path, "/status/log_targets") == 0) /* the latter is of cmd/ */
             continue;
         snprintf(path, sizeof path, "/api/v1%s", o->path);
         for (unsigned m = HTTP_GET; m <= HTTP_PUT; m <<= 1) {

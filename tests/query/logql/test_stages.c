@@ -135,6 +135,7 @@ static void test_parsers(void **state)
         {"| json a=\"b[1].c\", d | keep a, d", "{\"b\":[0,{\"c\":\"\\\"q\"}],\"d\":{\"x\":[1, 2]}}", "{\"b\":[0,{\"c\":\"\\\"q\"}],\"d\":{\"x\":[1, 2]}} | p:a=\"q,p:d={\"x\":[1, 2]}"},
         {"| json app=\"x\", zz | keep app, app_extracted, zz", "{\"x\":null}", "{\"x\":null} | s:app=web,p:app_extracted=,p:zz="},
         {"| logfmt | drop app, s, m, trace", "a=1 b c= d=\"x \\\"y\\\"\" e=\"\" a=2 =z f=g=h i", "a=1 b c= d=\"x \\\"y\\\"\" e=\"\" a=2 =z f=g=h i | p:a=1,p:d=x \"y\""},
+        {"| logfmt | drop app, s, m, trace | line_format \"-\"", "a=\"it\\'s \\ud83d\\ude00 \\ud800x\" b=\"\\q\" c=1", "- | p:a=it's 😀  x,p:c=1"},
         {"| logfmt --keep-empty | drop app, s, m, trace", "a=1 b c=", "a=1 b c= | p:a=1,p:b=,p:c="},
         {"| logfmt --strict | drop app, s, m, trace", "a=1 b=\"x", "a=1 b=\"x | p:__error__=LogfmtParserErr,"
          "p:__error_details__=logfmt syntax error at pos 9 : unterminated quoted value,p:a=1"},
@@ -440,11 +441,44 @@ static void test_hostile(void **state)
     buf_release(&colons);
 }
 
+/* Ever new keys: what a runner learned is forgotten in time, and results stay what they are. */
+static void test_forgets(void **state)
+{
+    struct buf line = {0}, first = {0}, second = {0};
+    struct log_row row = {.meta = meta_v, .nmeta = 2};
+    struct made m, fresh;
+
+    (void)state;
+    assert_int_equal(make(&m, "| json | a=\"1\" | keep a, app, m, b_c", NULL), 0);
+    runner_stream(m.r, &stream);
+    for (int i = 0; i < 300; i++) {
+        buf_reset(&line);
+        buf_putz(&line, "{\"a\":1");
+        for (int k = 0; k < 1000; k++)
+            buf_printf(&line, ",\"k%d_%d\":0", i, k);
+        buf_putz(&line, ",\"b\":{\"c\":2}}");
+        row.line = buf_str(&line);
+        assert_true(runner_run(m.r, &row));
+    }
+    show(m.r, true, &first);
+    assert_int_equal(make(&fresh, "| json | a=\"1\" | keep a, app, m, b_c", NULL), 0);
+    runner_stream(fresh.r, &stream);
+    assert_true(runner_run(fresh.r, &row));
+    show(fresh.r, true, &second);
+    assert_true(str_eq(buf_str(&first), buf_str(&second)));
+    assert_true(hash128_eq(runner_hash(m.r), runner_hash(fresh.r)));
+    unmake(&m);
+    unmake(&fresh);
+    buf_release(&line);
+    buf_release(&first);
+    buf_release(&second);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),   cmocka_unit_test(test_parsers), cmocka_unit_test(test_filters), cmocka_unit_test(test_formats),
-        cmocka_unit_test(test_columns), cmocka_unit_test(test_plan),    cmocka_unit_test(test_groups),  cmocka_unit_test(test_hostile), cmocka_unit_test(test_needs),
+        cmocka_unit_test(test_columns), cmocka_unit_test(test_plan),    cmocka_unit_test(test_groups),  cmocka_unit_test(test_hostile), cmocka_unit_test(test_needs),   cmocka_unit_test(test_forgets),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
