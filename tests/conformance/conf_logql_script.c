@@ -581,6 +581,7 @@ int conf_logql_script(struct str path, struct conf_report *r)
 
     if (conf_read(path, &text) < 0)
         return -1;
+    log_setup(LOG_WARN, LOG_LOGFMT);
     query_engine_opts_default(&eo);
     eo.threads = 2;
     s.engine = query_engine_new(&eo);

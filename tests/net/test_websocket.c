@@ -98,7 +98,7 @@ static int start(void **state)
 
     (void)state;
     http_limits_default(&m);
-    m.write_ms = 1500;
+    m.write_ms = 2500;
     server = http_server_new(2, &m);
     http_route(server, HTTP_GET, "/echo", PERM_READ, 0, h_echo, NULL);
     http_route(server, HTTP_GET, "/later", PERM_READ, 0, h_echo_later, NULL);
@@ -376,7 +376,7 @@ static void test_leaves(void **state)
 /* A client that takes nothing: sends are refused beyond the queue, never wait, and what was taken arrives whole. */
 static void test_slow(void **state)
 {
-    struct client c = connect_to("/small", 4096);
+    struct client c = connect_to("/small", 65536);
     static char text[1000];
     int sent = 0, busy = 0, heard = 0, op;
     struct buf b = {0};

@@ -6,7 +6,6 @@
  */
 #include "query/api/loki/inside.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #define SINCE_NS  (3600 * NS_PER_S)

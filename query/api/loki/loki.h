@@ -3,8 +3,9 @@
  *
  *   query.c     query, query_range           names.c     labels, label values, series
  *   result.c    streams, matrix, vector      index.c     stats, volume, volume_range, shards
- *   fields.c    detected fields and labels   patterns.c  patterns (drain.c)
- *   tail.c      live tails (WebSocket)       deletes.c   delete requests
+ *   fields.c    detected fields and labels   patterns.c  patterns (drain.c, each.c)
+ *   tail.c      live tails (WebSocket):      deletes.c   delete requests
+ *   tail_run.c, tail_frame.c: what they do   openapi.c   the calls, for machines
  *   service.c   ready, buildinfo, config, services, log level, flush, rules
  *   params.c, answer.c, call.c               times, limits, errors in plain text, the query pool
  */

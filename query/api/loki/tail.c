@@ -11,7 +11,6 @@
  */
 #include "query/api/loki/tail.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #define SINCE_NS (3600 * NS_PER_S)

@@ -89,6 +89,8 @@ static void precedence(void **state)
         {"2 * 3 + vector(1)", "(6 + vector(1.000000))"},
         {"{a=\"b\"} | a=\"1\" or b=\"2\" c=\"3\", d=\"4\"", "{a=\"b\"} | ( a=\"1\" or ( ( b=\"2\" , c=\"3\" ) , d=\"4\" ) )"},
         {"topk(3, rate({a=\"b\"} | json [5m] offset 90s)) by (x,y)", "topk by (x,y)(3,rate({a=\"b\"} | json[5m] offset 1m30s))"},
+        {"{a=\"b\"} | x=0MB", "{a=\"b\"} | x==0B"},
+        {"{a=\"b\"} | x==0B", "{a=\"b\"} | x==0B"},
         {"{a=\"b\"} | x>43008B | y>=1500B", "{a=\"b\"} | x>43008B | y>=1.5kB"},
     };
     struct arena a = {0};
