@@ -54,7 +54,6 @@ struct stage_type {
     int (*read)(struct stage_reader *r, struct conf *c, struct stage *s, struct err *e);
     enum stage_result (*run)(struct pipe_run *run, const struct stage *s, struct entry *en);
     void (*release)(struct stage *s); /* regexes of its configuration; may be NULL */
-    bool holds;                       /* has records of its own per file (struct held) */
     void *(*job_new)(const struct stage *s); /* state per job, or NULL */
     void (*job_free)(void *state);
 };

@@ -170,22 +170,50 @@ static bool ask_mark(void *arg, const struct known_mark *m)
     return true;
 }
 
+/* Whether what lies at the path is still the file of the mark. */
+static bool is_here(const struct target *t, const struct position *p)
+{
+    int fd = open(t->path.p, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+    bool here = fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == p->ino && st.st_dev == p->dev && (uint64_t)st.st_size >= p->offset &&
+                (p->sig.n == 0 || signature_holds(&p->sig, fd));
+
+    if (fd >= 0)
+        close(fd);
+    return here;
+}
+
+struct marks_ask {
+    const struct target *t;
+    unsigned n;
+    bool here;
+};
+
+static bool ask_plain(void *arg, const struct known_mark *m)
+{
+    struct marks_ask *ask = arg;
+
+    if (!str_eq(m->pos.path, ask->t->path))
+        return true;
+    ask->here = ++ask->n == 1 && is_here(ask->t, &m->pos);
+    return ask->n < 2;
+}
+
+/* Nothing is known of the path, or only that what lies there now was there before: no rotation, so nobody need look beside it. */
+static bool nothing_happened(const struct target *t)
+{
+    struct marks_ask ask = {.t = t};
+
+    positions_each(t->job->f, t->job, ask_plain, &ask);
+    return ask.n == 0 ? !t->docker : ask.n == 1 && ask.here;
+}
+
 static bool ask_copy(void *arg, const struct known_mark *m)
 {
     struct siblings *s = arg;
     struct sibling *k;
-    struct stat st;
-    int fd;
-    bool here;
 
-    if (!str_eq(m->pos.path, s->t->path) || (m->pos.flags & POSITION_DONE))
-        return true;
-    fd = open(s->t->path.p, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    here = fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == m->pos.ino && st.st_dev == m->pos.dev &&
-           (uint64_t)st.st_size >= m->pos.offset && (m->pos.sig.n == 0 || signature_holds(&m->pos.sig, fd));
-    if (fd >= 0)
-        close(fd);
-    if (here)
+    if (!str_eq(m->pos.path, s->t->path) || (m->pos.flags & POSITION_DONE) || is_here(s->t, &m->pos))
         return true;
     k = find_signed(s, m->pos.dev, m->pos.ino, &m->pos.sig, m->pos.offset);
     if (k) {
@@ -235,6 +263,8 @@ void siblings_append(struct target *t, const struct followed *since)
 {
     struct siblings s = {.t = t, .newest_lost_ns = INT64_MIN};
 
+    if (!since && nothing_happened(t))
+        return;
     list_siblings(t, &s);
     for (uint32_t i = 0; i < s.n; i++) {
         if (is_open(t->job, s.v[i].dev, s.v[i].ino)) {

@@ -172,7 +172,7 @@ static enum stage_result run_docker(struct pipe_run *run, const struct stage *s,
     return STAGE_NEXT;
 }
 
-const struct stage_type pipe_docker = {.name = "docker", .read = no_options, .run = run_docker, .holds = true};
+const struct stage_type pipe_docker = {.name = "docker", .read = no_options, .run = run_docker};
 
 /* --- cri ------------------------------------------------------------------------------------------------------- */
 
@@ -225,7 +225,7 @@ static enum stage_result run_cri(struct pipe_run *run, const struct stage *s, st
     return STAGE_NEXT;
 }
 
-const struct stage_type pipe_cri = {.name = "cri", .read = read_cri, .run = run_cri, .holds = true};
+const struct stage_type pipe_cri = {.name = "cri", .read = read_cri, .run = run_cri};
 
 /* --- multiline -------------------------------------------------------------------------------------------------- */
 
@@ -288,4 +288,4 @@ static enum stage_result run_multiline(struct pipe_run *run, const struct stage 
     return STAGE_NEXT;
 }
 
-const struct stage_type pipe_multiline = {.name = "multiline", .read = read_multiline, .run = run_multiline, .release = release_multiline, .holds = true};
+const struct stage_type pipe_multiline = {.name = "multiline", .read = read_multiline, .run = run_multiline, .release = release_multiline};

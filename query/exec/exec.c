@@ -420,6 +420,7 @@ int query_check(struct query *q, const char *where, struct err *e)
 
 bool query_must_stop(struct query *q)
 {
+    watch_check("an index");
     return atomic_load_explicit(&q->stop, memory_order_relaxed) || clock_mono_ns() > q->deadline_ns ||
            (q->canceled && q->canceled(q->canceled_arg));
 }

@@ -19,7 +19,7 @@ import time
 sys.path.insert(0, os.path.dirname(__file__))
 from kill_test import DAY, HOUR, post  # noqa: E402
 from server import Server  # noqa: E402
-from writers import GAP_MS, SERIES, Writer  # noqa: E402
+from writers import GAP_MS, LogWriter, Writer  # noqa: E402
 
 B = os.path.abspath(os.environ.get("B", "build"))
 FLAGS = ["--journal.budget", "4MB", "--head.budget", "2MB", "--seal.grace", "700ms", "--upkeep.interval", "200ms", "--retention", "3d", "--out-of-order", "20d"]
@@ -32,7 +32,8 @@ class Work:
         now = int(time.time() * 1000)
         yesterday = now // DAY * DAY - DAY
         self.data, self.log = work + "/data", work + "/cut.log"
-        self.writers = [Writer("a", now - HOUR, (40, 0.02)), Writer("b", now - HOUR, (30, 0.1)), Writer("yesterday", yesterday + HOUR, (15, 1.7))]
+        self.writers = [Writer("a", now - HOUR, (40, 0.02)), Writer("b", now - HOUR, (30, 0.1)), Writer("yesterday", yesterday + HOUR, (15, 1.7)),
+                        LogWriter("logs", now - HOUR, (40, 0.05)), LogWriter("logs_yesterday", yesterday + HOUR, (15, 1.7))]
         self.ancient = Writer("ancient", now - 8 * DAY, (3, 0.9))
         for w in self.writers:
             w.log = []
@@ -63,7 +64,7 @@ class Work:
     def save_acks(self, path):
         with open(path, "w", encoding="utf-8") as f:
             for w in self.writers:
-                f.write(f"writer {w.name_} {w.base} {w.next} {SERIES} {GAP_MS}\n")
+                f.write(f"{'log' if isinstance(w, LogWriter) else ''}writer {w.name_} {w.base} {w.next} {w.rows()} {GAP_MS}\n")
                 f.writelines(f"ack {w.name_} {step} {ns}\n" for ns, step in w.log)
 
 

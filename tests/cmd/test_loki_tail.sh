@@ -1,5 +1,5 @@
 #!/bin/bash
 # Live tails over WebSockets: history and live records without gap or double, slow clients beside fast ones. Long: 20,000 lines/s to 20 clients.
-# Sanitizers: asan
+# Sanitizers: asan tsan
 . "$(dirname "$0")/lib.sh"
 exec python3 "$(dirname "$0")/loki_tail_test.py"

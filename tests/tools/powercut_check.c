@@ -1,17 +1,19 @@
 /*
- * powercut_check - opens thousands of disks as power cuts may leave them, and looks for every acknowledged sample.
+ * powercut_check - opens thousands of disks as power cuts may leave them, and looks for every acknowledged sample and record.
  *
  *   powercut_check LOG DIR ACKS IMAGES SEED OUT
  *
  * LOG is what tests/tools/powercut/shim.c wrote while a server worked on DIR; ACKS is written by tests/cmd/power_cut.py:
  *
  *   writer NAME BASE_MS STEPS SERIES GAP_MS    step s: value s at BASE_MS + s * GAP_MS in each of kill_test{writer=NAME,i="0..SERIES-1"}
+ *   logwriter NAME BASE_MS STEPS RECORDS GAP_MS  step s: RECORDS records in {kill_test=NAME} within a µs of BASE_MS + s * GAP_MS, metadata step=s
  *   ack NAME STEP MONOTONIC_NS                 the answer was there at that time
  *
  * Each image is built under OUT and opened by a child with the rooms themselves, without a server. There must be: no warning,
  * every step that was acknowledged before the cut, no step that was never sent, all samples of a step or none, each once. Every
  * third image then goes on working: a sample more, flush, merge, seal; and is opened and read once more.
  */
+#include "logstore/logstore.h"
 #include "store/store.h"
 #include "store/upkeep.h"
 #include "tests/tools/powercut/replay.h"
@@ -25,9 +27,10 @@ enum { WRITERS_MAX = 32, CHILD_S_MAX = 120 };
 struct writer {
     char name[64];
     int64_t base_ms, gap_ms;
-    uint32_t steps, series;
+    uint32_t steps, series; /* of records: how many a step has */
+    bool logs;
     int64_t *acked_ns; /* per step; 0: never */
-    uint32_t *found;   /* per step: samples, in the image at hand */
+    uint32_t *found;   /* per step: samples or records, in the image at hand */
 };
 
 static struct writer writers[WRITERS_MAX];
@@ -70,10 +73,11 @@ static bool read_acks(const char *path)
         unsigned step, steps, series;
         struct writer *w;
 
-        if (sscanf(line, "writer %63s %lld %u %u %lld", name, &base, &steps, &series, &gap) == 5 &&
-            nwriters < WRITERS_MAX) {
+        bool logs = strncmp(line, "log", 3) == 0;
+
+        if (sscanf(line + (logs ? 3 : 0), "writer %63s %lld %u %u %lld", name, &base, &steps, &series, &gap) == 5 && nwriters < WRITERS_MAX) {
             w = &writers[nwriters++];
-            *w = (struct writer){.base_ms = base, .gap_ms = gap, .steps = steps, .series = series};
+            *w = (struct writer){.base_ms = base, .gap_ms = gap, .steps = steps, .series = series, .logs = logs};
             snprintf(w->name, sizeof w->name, "%s", name);
             w->acked_ns = x_zalloc(sizeof *w->acked_ns * (steps + 1));
             w->found = x_zalloc(sizeof *w->found * (steps + 1));
@@ -90,10 +94,17 @@ static bool read_acks(const char *path)
 
 /* --- one image: in the child -------------------------------------------------------------------- */
 
-static void open_image(const char *dir, struct store **s, struct tsdb **db)
+struct image {
+    struct store *s;
+    struct tsdb *db;
+    struct logstore *ls;
+};
+
+static void open_image(const char *dir, struct image *im)
 {
     struct store_opts so;
     struct tsdb_opts to;
+    struct logstore_opts lo;
     struct err e;
 
     store_opts_default(&so);
@@ -103,14 +114,17 @@ static void open_image(const char *dir, struct store **s, struct tsdb **db)
     so.seal_grace_ms = 0;
     so.upkeep_interval_ms = 86400 * 1000; /* rounds are made here, by hand */
     tsdb_opts_default(&to);
-    if (store_open(&so, s, &e) < 0 || tsdb_new(*s, &to, db, &e) < 0 || store_recover(*s, &e) < 0)
+    logstore_opts_default(&lo);
+    if (store_open(&so, &im->s, &e) < 0 || tsdb_new(im->s, &to, &im->db, &e) < 0 || logstore_new(im->s, &lo, &im->ls, &e) < 0 ||
+        store_recover(im->s, &e) < 0)
         complain("cannot open: %s", e.text);
 }
 
-static void close_image(struct store *s, struct tsdb *db)
+static void close_image(struct image *im)
 {
-    store_close(s);
-    tsdb_free(db);
+    store_close(im->s);
+    tsdb_free(im->db);
+    logstore_free(im->ls);
 }
 
 static void no_warnings(struct store *s)
@@ -170,13 +184,63 @@ static void read_writer(struct tsdb *db, struct writer *w)
     matcher_release(&m[1]);
 }
 
-static void verify(struct store *s, struct tsdb *db, int64_t cut_ns)
+static void count_record(struct writer *w, const struct log_row *r)
+{
+    int64_t from_ns = r->t_ns - w->base_ms * 1000000, step = from_ns / (w->gap_ms * 1000000);
+    char text[32];
+
+    snprintf(text, sizeof text, "%lld", (long long)step);
+    if (from_ns < 0 || step >= w->steps || from_ns % (w->gap_ms * 1000000) > 1000 || r->nmeta == 0)
+        complain("writer %s: a record at %lld was never sent", w->name, (long long)r->t_ns);
+    for (uint32_t i = 0; i < r->nmeta; i++)
+        if (str_eqz(r->meta[i].name, "step") && !str_eqz(r->meta[i].value, text))
+            complain("writer %s: a record of step %.*s at the time of step %s", w->name, STR_ARG(r->meta[i].value), text);
+    if (str_find(r->line, str_of(text)) < 0)
+        complain("writer %s: the line \"%.*s\" is not of step %s", w->name, STR_ARG(str_head(r->line, 200)), text);
+    w->found[step]++;
+}
+
+static void read_log_writer(struct logstore *ls, struct writer *w)
+{
+    struct log_select_opts o = {.mint_ns = INT64_MIN / 2, .maxt_ns = INT64_MAX / 2, .nmatchers = 1, .lines = true, .meta = true};
+    struct log_select *s;
+    struct log_cursor *c;
+    struct log_rows rows;
+    struct arena a = {0};
+    struct matcher m;
+    struct str *warnings;
+    struct err e;
+    int rc;
+
+    if (matcher_init(&m, MATCH_EQ, STR("kill_test"), str_of(w->name), &e) < 0)
+        complain("%s", e.text);
+    o.matchers = &m;
+    memset(w->found, 0, sizeof *w->found * w->steps);
+    if (logstore_select(ls, &o, &s, &e) < 0 || log_cursor_open(s, &c, &e) < 0)
+        complain("cannot select records: %s", e.text);
+    while ((rc = log_cursor_next(c, &rows, &e)) == 0)
+        for (uint32_t i = 0; i < rows.n; i++)
+            count_record(w, &rows.v[i]);
+    if (rc < 0)
+        complain("cannot read records: %s", e.text);
+    log_cursor_free(c);
+    if (log_select_warnings(s, &a, &warnings) > 0)
+        complain("%.*s", STR_ARG(warnings[0]));
+    log_select_free(s);
+    arena_release(&a);
+    matcher_release(&m);
+}
+
+static void verify(const struct image *im, int64_t cut_ns)
 {
     for (uint32_t k = 0; k < nwriters; k++) {
         struct writer *w = &writers[k];
         uint32_t acked = 0, lost = 0, first = UINT32_MAX;
 
-        read_writer(db, w);
+        if (w->logs)
+            read_log_writer(im->ls, w);
+        else
+            read_writer(im->db, w);
         for (uint32_t i = 0; i < w->steps; i++) {
             bool must = w->acked_ns[i] && w->acked_ns[i] < cut_ns;
 
@@ -185,12 +249,12 @@ static void verify(struct store *s, struct tsdb *db, int64_t cut_ns)
                 lost++;
                 first = MIN(first, i);
             } else if (w->found[i] != 0 && w->found[i] != w->series)
-                complain("writer %s: step %u has %u of %u samples", w->name, i, w->found[i], w->series);
+                complain("writer %s: step %u has %u of %u samples or records", w->name, i, w->found[i], w->series);
         }
         if (lost)
             complain("writer %s: %u of %u acknowledged steps lost, the first is %u", w->name, lost, acked, first);
     }
-    no_warnings(s);
+    no_warnings(im->s);
 }
 
 static int extra_labels(struct tsdb_batch *b, uint32_t i, struct arena *a, struct labels *out, struct err *e)
@@ -205,7 +269,7 @@ static int extra_labels(struct tsdb_batch *b, uint32_t i, struct arena *a, struc
 }
 
 /* The store works on: a row more, and everything that rewrites files. */
-static void go_on(struct store *s, struct tsdb *db)
+static void go_on(const struct image *im)
 {
     struct label name = {STR(LABEL_NAME), STR("after_the_cut")};
     struct labels ls = {&name, 1};
@@ -215,28 +279,32 @@ static void go_on(struct store *s, struct tsdb *db)
     struct tsdb_batch b = {.series = &in, .nseries = 1, .t = &t, .v = &v, .labels = extra_labels};
     struct err e;
 
-    if (store_start(s, &e) < 0 || tsdb_ingest_wait(db, &b, &e) < 0 || store_flush(s, NULL, &e) < 0)
+    struct label job = {STR("job"), STR("after_the_cut")};
+    struct log_in stream = {.labels = {&job, 1}, .n = 1};
+    struct log_in_row row = {.t_ns = t * 1000000, .line = STR("still here")};
+    struct log_batch lb = {.streams = &stream, .nstreams = 1, .rows = &row, .nrows = 1};
+
+    if (store_start(im->s, &e) < 0 || tsdb_ingest_wait(im->db, &b, &e) < 0 || logstore_ingest_wait(im->ls, &lb, &e) < 0 || store_flush(im->s, NULL, &e) < 0)
         complain("cannot go on: %s", e.text);
-    upkeep_round(s, clock_wall_ms());
+    upkeep_round(im->s, clock_wall_ms());
 }
 
 static void check_image(const char *dir, int64_t cut_ns, bool further)
 {
-    struct store *s;
-    struct tsdb *db;
+    struct image im;
 
     alarm(CHILD_S_MAX);
-    open_image(dir, &s, &db);
-    verify(s, db, cut_ns);
+    open_image(dir, &im);
+    verify(&im, cut_ns);
     if (further) {
-        go_on(s, db);
-        verify(s, db, cut_ns);
+        go_on(&im);
+        verify(&im, cut_ns);
     }
-    close_image(s, db);
+    close_image(&im);
     if (further) {
-        open_image(dir, &s, &db);
-        verify(s, db, cut_ns);
-        close_image(s, db);
+        open_image(dir, &im);
+        verify(&im, cut_ns);
+        close_image(&im);
     }
 }
 
