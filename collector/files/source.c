@@ -7,7 +7,7 @@
  */
 #include "collector/files/source.h"
 
-#include "net/unpack.h"
+#include "net/inflate.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -27,8 +27,8 @@ struct source {
     uint64_t seen; /* (2) */
 
     /* Compressed. */
-    enum unpack_kind kind;
-    struct unpack *unpack;
+    enum encoding kind;
+    struct inflater *inflater;
     struct buf tail; /* unpacked and not yet taken, from tail_at on */
     uint64_t tail_at, in_at;
     bool whole;
@@ -91,8 +91,8 @@ int source_open(int fd, const struct source_opts *o, struct source **out, struct
         goto fail;
     }
     text = str_n(head, (size_t)n);
-    s->kind = unpack_kind_of(text);
-    if (s->kind != UNPACK_NONE) {
+    s->kind = inflater_guess(text);
+    if (s->kind != ENC_IDENTITY) {
         if (!o->compressed) {
             err_set(e, ERR_INVALID, "compressed, and decompression is not enabled");
             goto fail;
@@ -120,7 +120,7 @@ void source_free(struct source *s)
     close(s->fd);
     if (s->iconv != (iconv_t)-1)
         iconv_close(s->iconv);
-    unpack_free(s->unpack);
+    inflater_free(s->inflater);
     buf_release(&s->tail);
     free(s);
 }
@@ -132,7 +132,7 @@ int source_fd(const struct source *s)
 
 bool source_compressed(const struct source *s)
 {
-    return s->kind != UNPACK_NONE;
+    return s->kind != ENC_IDENTITY;
 }
 
 /* --- lines ------------------------------------------------------------------------------------------------ */
@@ -318,7 +318,8 @@ static int fill_tail(struct source *s, uint64_t offset, size_t want, bool *dry, 
 
             n = 0;
             if (code == 0)
-                code = unpack_more(s->unpack, &left, out, IN_BYTES * 4, &n, &s->whole, e);
+                code = inflater_run(s->inflater, &left, out, IN_BYTES * 4, &n, e);
+            s->whole = inflater_at_end(s->inflater);
             s->tail.n += n;
             if (s->tail_at < offset) { /* read before */
                 size_t gone = (size_t)MIN(offset - s->tail_at, (uint64_t)s->tail.n);
@@ -339,9 +340,9 @@ static int read_compressed(struct source *s, struct lines *l, size_t max, bool *
     bool dry;
     char *p;
 
-    if (!s->unpack || s->tail_at > l->at) { /* from the front */
-        unpack_free(s->unpack);
-        s->unpack = unpack_new(s->kind);
+    if (!s->inflater || s->tail_at > l->at) { /* from the front */
+        inflater_free(s->inflater);
+        s->inflater = inflater_new(s->kind);
         s->tail.n = 0;
         s->tail_at = s->in_at = 0;
     }
@@ -373,7 +374,7 @@ int source_read(struct source *s, struct arena *a, uint64_t *offset, bool *skipp
     int code;
 
     *end = *whole = false;
-    code = s->kind == UNPACK_NONE ? read_plain(s, &l, max, end, e) : read_compressed(s, &l, max, end, whole, e);
+    code = s->kind == ENC_IDENTITY ? read_plain(s, &l, max, end, e) : read_compressed(s, &l, max, end, whole, e);
     *offset = l.at;
     *skipping = l.skipping;
     if (l.stopped)
@@ -386,7 +387,7 @@ bool source_rest(struct source *s, struct arena *a, uint64_t offset, struct sour
     char *p = arena_alloc(a, SOURCE_LINE_MAX);
     ssize_t n;
 
-    if (s->kind != UNPACK_NONE) {
+    if (s->kind != ENC_IDENTITY) {
         n = (ssize_t)MIN(s->tail.n, (size_t)SOURCE_LINE_MAX);
         if (n)
             memcpy(p, s->tail.p, (size_t)n);
