@@ -3,7 +3,9 @@
  *
  * (1) A line is sent as it stands, byte for byte; its time is what stands in it (line_time.h), and of a line without one (the rest
  *     of a stack trace) that of the line before.
- * (2) A batch that was not taken is sent again; one that was taken twice counts once, since the store knows equal records. So an
+ * (2) Lines of one time are put a nanosecond apart, in their order: equal lines of one second, where a file knows no finer times, are
+ *     not one record. The same file gets the same times again.
+ * (3) A batch that was not taken is sent again; one that was taken twice counts once, since the store knows equal records. So an
  *     import that was broken off can be begun anew.
  */
 #include "cmd/client.h"
@@ -20,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 256 * 1024, BATCH_BYTES = 1 << 20, BATCH_ROWS = 20000, LABELS_MAX = 14, LINE_MAX_BYTES = 64 << 20, TRIES = 8 };
+enum { TIMES = 4096, READ_BYTES = 256 * 1024, BATCH_BYTES = 1 << 20, BATCH_ROWS = 20000, LABELS_MAX = 14, LINE_MAX_BYTES = 64 << 20, TRIES = 8 };
 
 struct import {
     struct client c;
@@ -34,7 +36,11 @@ struct import {
     struct line_time when;
     struct buf selector, stream, entry, stamp, body, wire, line;
     uint32_t rows;
-    int64_t last_ns;
+    int64_t last_ns; /* of the last line that has a time */
+    struct {
+        int64_t ns;
+        uint32_t n;
+    } times[TIMES]; /* how many lines a time had so far, by its hash */
     uint64_t size, read; /* of the file, compressed; size 0: not known */
     uint64_t lines, bytes, without_time, refused, batches;
     int64_t began_ms, shown_ms;
@@ -176,15 +182,31 @@ static int batch_send(struct import *m, struct err *e)
     return code;
 }
 
-static int add_line(struct import *m, struct str line, struct err *e)
+/* (2) */
+static int64_t time_of(struct import *m, struct str line)
 {
-    if (line.n && line.p[line.n - 1] == '\r')
-        line = str_head(line, line.n - 1);
+    size_t slot;
+
     if (!line_time(&m->when, line, &m->last_ns))
         m->without_time++;
+    slot = (uint64_t)m->last_ns * 0x9e3779b97f4a7c15u >> 52;
+    if (m->times[slot].ns != m->last_ns) {
+        m->times[slot].ns = m->last_ns;
+        m->times[slot].n = 0;
+    }
+    return m->last_ns + m->times[slot].n++;
+}
+
+static int add_line(struct import *m, struct str line, struct err *e)
+{
+    int64_t ns;
+
+    if (line.n && line.p[line.n - 1] == '\r')
+        line = str_head(line, line.n - 1);
+    ns = time_of(m, line);
     buf_reset(&m->stamp);
-    wire_put_varint(&m->stamp, 1, (uint64_t)(m->last_ns / 1000000000));
-    wire_put_varint(&m->stamp, 2, (uint64_t)(m->last_ns % 1000000000));
+    wire_put_varint(&m->stamp, 1, (uint64_t)(ns / 1000000000));
+    wire_put_varint(&m->stamp, 2, (uint64_t)(ns % 1000000000));
     buf_reset(&m->entry);
     wire_put_bytes(&m->entry, 1, buf_str(&m->stamp));
     wire_put_bytes(&m->entry, 2, line);
@@ -277,6 +299,7 @@ static int import_file(struct import *m, const char *path, struct err *e)
     m->path = path;
     m->size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
     m->read = m->lines = m->bytes = m->without_time = m->refused = 0;
+    memset(m->times, 0, sizeof m->times);
     m->began_ms = clock_mono_ms();
     m->shown_ms = 0;
     buf_reset(&m->line);
@@ -294,11 +317,12 @@ static int import_file(struct import *m, const char *path, struct err *e)
 
 int cmd_import(int argc, char **argv)
 {
-    struct import m = {.tty = isatty(STDERR_FILENO)};
+    static struct import m;
     struct err e = {0};
     const char *label = NULL, *files[1024];
     int nfiles = 0, status = EXIT_FINE;
 
+    m.tty = isatty(STDERR_FILENO);
     client_init(&m.c);
     for (int i = 1; i < argc && status == EXIT_FINE; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
