@@ -18,7 +18,7 @@ import urllib.request
 sys.path.insert(0, os.path.dirname(__file__))
 from remote_write import HEADERS, snappy  # noqa: E402
 from server import Server  # noqa: E402
-from writers import Writer  # noqa: E402
+from writers import LogWriter, Writer  # noqa: E402
 
 FLAGS = ["--disk.reserve", os.environ.get("RESERVE", "8MB"), "--journal.budget", "8MB", "--head.budget", "2MB"]
 HEAL_MAX_S = 5
@@ -89,7 +89,7 @@ def ingest(server, writers, stop):
 
 def run(fs, log):
     now = int(time.time() * 1000)
-    writers = [Writer("now", now - 3600_000, (200, 0.02)), Writer("yesterday", now - 86400_000, (50, 0.05))]
+    writers = [Writer("now", now - 3600_000, (200, 0.02)), Writer("yesterday", now - 86400_000, (50, 0.05)), LogWriter("logs", now - 3600_000, (100, 0.05))]
     lone = Writer("lone", now - 3600_000)
     every, healed, data, foreign = writers + [lone], [], fs + "/data", fs + "/foreign"
     server, stop = Server(data, FLAGS, log=log), threading.Event()
