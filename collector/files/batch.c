@@ -203,7 +203,9 @@ static uint32_t stream_of(struct batch *b, const struct entry *en)
     if (labels_normalise(&ls, &e) < 0)
         assert(!"a label stands twice"); /* entry_set_label sees to it */
     if (!labels_get(&ls, STR("service_name")).n) {
-        ls.v[ls.n++] = (struct label){STR("service_name"), service_name(&ls)};
+        struct str found = service_name(&ls);
+
+        ls.v[ls.n++] = (struct label){STR("service_name"), found};
         (void)labels_normalise(&ls, &e);
     }
     labels_canonical(&key, &ls);
