@@ -460,6 +460,7 @@ int cursor_samples(struct tsdb_cursor *c, uint32_t i, int64_t mint, int64_t maxt
     arena_reset(&c->arena);
     out->n = 0;
     out->h = NULL;
+    out->b = NULL; /* of the series before, where that came as buckets */
     rc = gather(c, i, mint, maxt, e);
     if (rc < 0 || c->npieces == 0)
         return rc;

@@ -5,9 +5,7 @@
 
 #include <assert.h>
 #include <sched.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 enum {
     MS = 1000000,
@@ -20,14 +18,12 @@ enum {
     FRESH_NS = 50 * MS,
     SLICE_NS = 10 * MS, /* in a seat while others stand */
     GONE_NS = 20 * MS,
-    LONG_SLICE_NS = 50 * MS,
 };
 
 /* Of the thread that works, whichever query it works for. Its address is the thread's name. */
 static __thread struct {
     int64_t credit, checked_ns, yielded_ns, seated_ns;
     struct seat *seat;
-    bool long_slice, preempted; /* asked for; granted, so that whoever wakes up runs without our yielding */
 } mine = {.credit = CREDIT_MAX};
 
 /* On the stack of the thread that waits. */
@@ -44,32 +40,6 @@ static void cond_init(pthread_cond_t *cond)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(cond, &attr);
     pthread_condattr_destroy(&attr);
-}
-
-/*
- * Work that takes long asks the kernel for longer slices: then a thread that wakes up for something short, ours or not, runs at once
- * and not when the slice at hand is over. Kernels before 6.12 have no such wish and take no notice: there we yield now and then. Where
- * they do, yielding would cost a whole slice of what is our due.
- */
-static void want_slice(bool is_long)
-{
-    struct { /* sched_setattr(2): the C library has no name for it yet */
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } attr = {0};
-
-    if (mine.long_slice == is_long)
-        return;
-    mine.long_slice = is_long;
-    mine.preempted = false;
-    if (syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) < 0 || (attr.policy != SCHED_OTHER && attr.policy != SCHED_BATCH))
-        return;
-    attr.runtime = is_long ? LONG_SLICE_NS : 0;
-    if (syscall(SYS_sched_setattr, 0, &attr, 0) == 0 && is_long && syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) == 0)
-        mine.preempted = attr.runtime == LONG_SLICE_NS;
 }
 
 void turns_init(struct turns *ts, unsigned processors)
@@ -98,7 +68,6 @@ void turn_run(struct turn *t)
     t->thread = pthread_self();
     t->began_ns = clock_mono_ns();
     t->began_cpu_ns = clock_thread_cpu_ns();
-    want_slice(false);
 }
 
 /* The query is no longer short, or no longer there. */
@@ -293,13 +262,10 @@ void turn_check(struct turns *ts, struct turn *t, int64_t now_ns, const _Atomic 
 
     mine.checked_ns = now_ns;
     if (atomic_load_explicit(&t->is_short, memory_order_relaxed)) {
-        if (!has_grown_long(t, now_ns)) {
-            want_slice(false);
+        if (!has_grown_long(t, now_ns))
             return;
-        }
         end_short(ts, t);
     }
-    want_slice(true);
     /* A thread that last checked long ago did something else since. */
     mine.credit = MIN(CREDIT_MAX, mine.credit + MIN(ran, MS) * CREDIT_A_RUN);
     if (short_ones_run(ts, now_ns))
@@ -307,7 +273,7 @@ void turn_check(struct turns *ts, struct turn *t, int64_t now_ns, const _Atomic 
     now_ns = wait_for_seat(ts, now_ns, stop);
     if (now_ns != then) {
         mine.checked_ns = mine.yielded_ns = now_ns;
-    } else if (!mine.preempted && now_ns - mine.yielded_ns >= YIELD_NS) {
+    } else if (now_ns - mine.yielded_ns >= YIELD_NS) {
         sched_yield();
         mine.yielded_ns = now_ns;
     }

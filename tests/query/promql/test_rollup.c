@@ -240,7 +240,7 @@ static const struct promql_series *like(const struct promql_result *r, const str
 static void check_same_answer(const struct asked *a, const struct promql_result *x, const struct promql_result *y)
 {
     if (x->nseries != y->nseries)
-        fail_msg("%s: %u and %u series", a->text, x->nseries, y->nseries);
+        fail_msg("%s from %lld to %lld by %lld: %u and %u series", a->text, (long long)a->start, (long long)a->end, (long long)a->step, x->nseries, y->nseries);
     for (uint32_t i = 0; i < x->nseries; i++) {
         const struct promql_series *s = &x->series[i], *o = like(y, &s->labels);
         double scale = 0;
@@ -264,6 +264,24 @@ static void check_same_answer(const struct asked *a, const struct promql_result 
 static bool is_fickle(const struct asked *a)
 {
     return strncmp(a->text, "topk", 4) == 0 && (strstr(a->text, "sum_over") || strstr(a->text, "avg_over"));
+}
+
+/* A series that comes as samples, since it has a histogram, behind ones that come as buckets; all of them from one day. */
+static void test_histogram_behind_buckets(void **state)
+{
+    struct world *w = *state;
+
+    for (int i = 1; i <= 24; i++) {
+        struct asked a = {.text = "avg_over_time(m_total[2h])", .start = w->from + DAY_MS + i * 300000};
+        struct answer x, y;
+
+        a.end = a.start;
+        x = ask(w, &a, true);
+        y = ask(w, &a, false);
+        check_same_answer(&a, &x.r, &y.r);
+        query_end(x.q);
+        query_end(y.q);
+    }
 }
 
 static void test_same_answers(void **state)
@@ -368,6 +386,7 @@ static void test_samples_gone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_histogram_behind_buckets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_same_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_samples_gone, setup, teardown),
     };
