@@ -64,7 +64,11 @@ class Server:
             with urllib.request.urlopen(url, timeout=60) as r:
                 return r.status, json.load(r)
         except urllib.error.HTTPError as err:
-            return err.code, json.loads(err.read() or b"{}")
+            text = err.read()
+            try:
+                return err.code, json.loads(text or b"{}")
+            except ValueError:  # errors of the log API are plain text
+                return err.code, {"error": text.decode(errors="replace")}
 
     def result(self, query, at=None):
         code, body = self.ask(query, at)
