@@ -30,8 +30,8 @@ CWARN := $(WARN) -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
 HARD := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -fstack-clash-protection
 OPT_release := -O2 -g $(HARD)
 OPT_debug   := -O0 -g
-OPT_asan    := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-OPT_tsan    := -O1 -g1 -fsanitize=thread -fno-omit-frame-pointer
+OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 LD_release  := -pie -Wl,-z,relro,-z,now
 LD_asan     := -fsanitize=address,undefined
 LD_tsan     := -fsanitize=thread
@@ -109,7 +109,7 @@ check-tsan:
 
 # --- fuzzers: clang and libFuzzer -----------------------------------------------------------------
 FUZZ_S ?= 20
-FUZZ_OPT := -O1 -g1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -DFUZZING
+FUZZ_OPT := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -DFUZZING
 fuzz:
 	+$(MAKE) B=$(B)-fuzz CC=clang CXX=clang++ MODE=fuzz OPT_fuzz="$(FUZZ_OPT)" LD_fuzz="-fsanitize=address,undefined" fuzzers
 	@B=$(B)-fuzz FUZZ_S=$(FUZZ_S) scripts/run-fuzzers $(T)
