@@ -79,7 +79,7 @@ struct logql_name_match {
 enum logql_cmp { CMP_EQ, CMP_NE, CMP_LT, CMP_LE, CMP_GT, CMP_GE };
 
 enum logql_filter_kind {
-    FILTER_AND,      /* both, left first; right is not looked at when left drops the line */
+    FILTER_AND,      /* both; both are looked at, since either may set an error */
     FILTER_OR,       /* either, left first */
     FILTER_STRING,   /* matcher: = != =~ !~ */
     FILTER_NUMBER,   /* name cmp number */

@@ -178,28 +178,6 @@ static bool same_number(const struct value *want, double got)
     return v == got || (v != v && got != got);
 }
 
-static struct str base64(struct arena *a, struct str s)
-{
-    char *out = arena_alloc(a, s.n);
-    uint32_t acc = 0, bits = 0;
-    size_t n = 0;
-
-    for (size_t i = 0; i < s.n; i++) {
-        static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        const char *d = s.p[i] ? strchr(digits, s.p[i]) : NULL;
-
-        if (!d)
-            continue;
-        acc = acc << 6 | (uint32_t)(d - digits);
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            out[n++] = (char)(acc >> bits);
-        }
-    }
-    return str_n(out, n);
-}
-
 /* --- entries ----------------------------------------------------------------------------------------- */
 
 static bool same_value(struct str name, struct str want, struct str got, bool lost_type)
@@ -344,7 +322,7 @@ static void run_case(struct arena *a, const struct value *c, struct conf_report 
     if (!format.p && !ok)
         return; /* the strict specification: what it forbids, a scraper may take */
     if (get(c, "input_b64"))
-        body = base64(a, get_str(c, "input_b64"));
+        body = conf_base64(a, get_str(c, "input_b64"));
     code = run_body(a, str_eqz(format, "prometheus") ? EXPO_TEXT : EXPO_OPENMETRICS, body, get(c, "entries"), &differs,
                     &at, &nseries, &e);
     id = arena_dup(a, id);

@@ -31,32 +31,6 @@ void logql_case_fail(struct logql_case *x, const char *what, const char *fmt, ..
     conf_fail(x->r, label.p, "%s", how);
 }
 
-static int base64_digit(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c ? strchr(digits, c) : NULL;
-
-    return at ? (int)(at - digits) : -1;
-}
-
-static struct str base64(struct arena *a, const char *in)
-{
-    char *out = arena_alloc(a, strlen(in) + 1);
-    uint32_t bits = 0;
-    unsigned have = 0;
-    size_t n = 0;
-
-    for (; *in && *in != '='; in++) {
-        bits = bits << 6 | (uint32_t)base64_digit(*in);
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            out[n++] = (char)(bits >> have);
-        }
-    }
-    return str_n(out, n);
-}
-
 /* --- parse ------------------------------------------------------------------------------------- */
 
 static int parse_kind(struct logql_case *x, struct str query, struct logql_tree *t, struct err *e)
@@ -120,7 +94,7 @@ static bool prints_back(struct logql_case *x, const struct logql_expr *n, bool p
 static void run_parse(struct logql_case *x)
 {
     const char *b64 = logql_case_text(x->c, "query_b64"), *want = logql_case_text(x->c, "error");
-    struct str query = b64 ? base64(&x->arena, b64) : str_of(logql_case_text(x->c, "query"));
+    struct str query = b64 ? conf_base64(&x->arena, str_of(b64)) : str_of(logql_case_text(x->c, "query"));
     bool want_ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(x->c, "ok"));
     struct logql_tree t = {0};
     struct buf text = {0};

@@ -43,32 +43,6 @@ static void fail(struct ctx *x, const char *what, const char *fmt, ...)
     conf_fail(x->r, label.p, "%s", how);
 }
 
-static int base64_digit(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c ? strchr(digits, c) : NULL;
-
-    return at ? (int)(at - digits) : -1;
-}
-
-static struct str base64(struct arena *a, const char *in)
-{
-    char *out = arena_alloc(a, strlen(in) + 1);
-    uint32_t bits = 0;
-    unsigned have = 0;
-    size_t n = 0;
-
-    for (; *in && *in != '='; in++) {
-        bits = bits << 6 | (uint32_t)base64_digit(*in);
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            out[n++] = (char)(bits >> have);
-        }
-    }
-    return str_n(out, n);
-}
-
 /* --- parse ------------------------------------------------------------------------------------------- */
 
 /* Keys whose JSON we cannot compare as text: strings that are not UTF-8. */
@@ -92,7 +66,7 @@ static bool same_tree(struct ctx *x, struct node *n, const cJSON *want)
         struct str odd = STR_NULL;
 
         promql_walk(n, find_odd_string, &odd);
-        return str_eq(odd, base64(&x->arena, b64));
+        return str_eq(odd, conf_base64(&x->arena, str_of(b64)));
     }
     promql_ast_json(&got, n);
     tree = cJSON_ParseWithLength(got.p, got.n);
@@ -148,7 +122,7 @@ static void show_errors(struct ctx *x, struct str query, const struct promql_par
 static void run_parse(struct ctx *x)
 {
     const char *b64 = text_of(x->c, "query_b64");
-    struct str query = b64 ? base64(&x->arena, b64) : str_of(text_of(x->c, "query"));
+    struct str query = b64 ? conf_base64(&x->arena, str_of(b64)) : str_of(text_of(x->c, "query"));
     bool want_ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(x->c, "ok"));
     struct promql_parse_error *errors;
     uint32_t nerrors;

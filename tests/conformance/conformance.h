@@ -28,6 +28,8 @@ struct conf_report {
 void conf_pass(struct conf_report *r);
 /* Counts and prints one failing case: the file, what it is (line or query), and how it differs. */
 void conf_fail(struct conf_report *r, const char *what, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The bytes that s stands for, from a; what is no digit is passed over. */
+struct str conf_base64(struct arena *a, struct str s);
 /* The whole file, NUL-terminated behind the bytes (buf_z). <0 after printing why. */
 int conf_read(struct str path, struct buf *out);
 
