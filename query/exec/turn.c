@@ -16,6 +16,7 @@ enum {
     LOOK_UP_NS = 5 * MS,
     YIELD_NS = 200000,
     FRESH_NS = 50 * MS,
+    CALM_NS = 1000 * MS, /* without a new query: nobody to run behind */
     SLICE_NS = 10 * MS, /* in a seat while others stand */
     GONE_NS = 20 * MS,
 };
@@ -47,11 +48,13 @@ void turns_init(struct turns *ts, unsigned processors)
     *ts = (struct turns){.nseats = MIN(MAX(processors, 1), TURN_SEATS_MAX)};
     pthread_mutex_init(&ts->mu, NULL);
     cond_init(&ts->quiet);
+    background_init(&ts->background);
 }
 
 void turns_release(struct turns *ts)
 {
     assert(!ts->first);
+    background_release(&ts->background);
     pthread_cond_destroy(&ts->quiet);
     pthread_mutex_destroy(&ts->mu);
 }
@@ -183,7 +186,7 @@ static void call_first(struct turns *ts)
         pthread_cond_signal(&ts->first->called);
 }
 
-void turn_leave(struct turns *ts)
+static void leave_seat(struct turns *ts)
 {
     uintptr_t me = (uintptr_t)&mine;
 
@@ -196,6 +199,12 @@ void turn_leave(struct turns *ts)
         pthread_mutex_unlock(&ts->mu);
     }
     mine.seat = NULL;
+}
+
+void turn_leave(struct turns *ts)
+{
+    background_leave(&ts->background);
+    leave_seat(ts);
 }
 
 /* Under mu. */
@@ -271,6 +280,10 @@ void turn_check(struct turns *ts, struct turn *t, int64_t now_ns, const _Atomic 
     if (short_ones_run(ts, now_ns))
         now_ns = wait_for_short_ones(ts, now_ns, stop);
     now_ns = wait_for_seat(ts, now_ns, stop);
+    if (now_ns - atomic_load_explicit(&ts->newest_ns, memory_order_relaxed) < CALM_NS)
+        background_enter(&ts->background, now_ns);
+    else
+        background_leave(&ts->background);
     if (now_ns != then) {
         mine.checked_ns = mine.yielded_ns = now_ns;
     } else if (now_ns - mine.yielded_ns >= YIELD_NS) {

@@ -3,7 +3,8 @@
  *
  * Every query begins as a short one, and is long once its thread has worked on it for TURN_SHORT_MS. The threads of long
  * ones share as many seats as there are processors, and give way wherever they call query_check: they wait while short
- * queries run, hand their seat on after a while, and let threads run that were woken meanwhile.
+ * queries run, hand their seat on after a while, and let threads run that were woken meanwhile. While queries come in they
+ * run in the background (background.h), so that what wakes up for a short one does not wait for their next check.
  *
  * (1) A wait for short ones is paid for by time that the same thread ran: a stream of short queries slows long ones down to
  *     a quarter and does not stop them.
@@ -16,12 +17,14 @@
 #ifndef QUERY_TURN_H
 #define QUERY_TURN_H
 
+#include "query/exec/background.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { TURN_SHORT_MS = 20, TURN_SEATS_MAX = 64 };
+enum { TURN_SHORT_MS = 5, TURN_SEATS_MAX = 64 };
 
 struct seat {
     _Atomic uintptr_t owner; /* a thread, or 0 */
@@ -40,6 +43,7 @@ struct turns {
     _Atomic int64_t newest_ns; /* when the newest short one began */
     _Atomic uint32_t nwaiting, nstanding; /* for short ones to end; for a seat */
     struct seat seats[TURN_SEATS_MAX];
+    struct background background;
 
     pthread_mutex_t mu; /* for the condition, and: */
     pthread_cond_t quiet;
