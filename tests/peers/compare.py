@@ -171,4 +171,5 @@ def main():
     return 1 if different or same == 0 else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

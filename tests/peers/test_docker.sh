@@ -72,4 +72,4 @@ fi
 start_tripod --config "$work/tripod.yml"
 python3 "$here/docker_test.py" "$socket" "$url" "$dump" "$(command -v busybox)" "/$TRIPOD_GROUP" $prom || fail "see above"
 stop_tripod
-expect "exit status" "$rc" 0
+expect "exit status" "$stopped" 0

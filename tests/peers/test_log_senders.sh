@@ -98,5 +98,5 @@ else
     left_out "senders of the npm registry: TRIPOD_LONG=1 installs them, TRIPOD_NODE_MODULES names where they are"
 fi
 stop_tripod
-expect "exit status" "$rc" 0
+expect "exit status" "$stopped" 0
 echo "fine"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # A real Prometheus scrapes native histograms in protobuf and remote-writes them to us; we scrape the same exporter ourselves. Both answer
-# the same queries, before and after our restart and a flush. Quick: 45 seconds of data; TRIPOD_LONG=1: three minutes.
+# the same queries, before and after our restart and a flush. It also federates from us what we scraped. Quick: 45 seconds of data; TRIPOD_LONG=1: three minutes.
 . "$(dirname "$0")/../cmd/lib.sh"
 for p in prometheus python3; do command -v $p >/dev/null || skip "needs $p"; done
 here=$(dirname "$0")
@@ -17,9 +17,15 @@ Y
 start_tripod --config "$work/tripod.yml"
 cat >"$work/prom.yml" <<Y
 global: {scrape_interval: 1s, scrape_timeout: 1s}
-remote_write: [{url: "$url/api/v1/write", send_native_histograms: true, queue_config: {batch_send_deadline: 500ms}}]
+remote_write: [{url: "$url/api/v1/write", send_native_histograms: true, queue_config: {batch_send_deadline: 500ms},
+                write_relabel_configs: [{source_labels: [job], regex: own, action: drop}]}]
 scrape_configs:
   - {job_name: native, static_configs: [{targets: ['127.0.0.1:$exporter']}]}
+  - job_name: federation
+    honor_labels: true
+    metrics_path: /federate
+    params: {'match[]': ['{__name__=~"nh_.*",job="own"}']}
+    static_configs: [{targets: ['${url#http://}']}]
 Y
 prometheus --config.file="$work/prom.yml" --enable-feature=native-histograms --storage.tsdb.path="$work/prom" \
     --web.listen-address=127.0.0.1:"$prom" --log.level=warn >"$work/prom.log" 2>&1 &
@@ -45,6 +51,7 @@ compare() {
     [ $rc -eq 0 ] || fail "answers differ $1"
 }
 compare "in the head"
+python3 "$here/federated.py" "$url" "http://127.0.0.1:$prom" '{__name__=~"nh_.*",job="own"}' $((seconds - 10))s "$end" || fail "federated samples differ"
 stop_tripod
 start_tripod --config "$work/tripod.yml"
 compare "after a restart"

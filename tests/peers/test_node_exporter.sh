@@ -24,4 +24,4 @@ start_tripod --config "$work/tripod.yml"
 sleep "$((seconds + 3))"
 python3 -B "$here/node_exporter.py" "$url" "$work/types" "$seconds" || fail "the host is not told as node_exporter tells it"
 stop_tripod
-expect "exit status" "$rc" 0
+expect "exit status" "$stopped" 0
