@@ -2,8 +2,10 @@
 #
 #   make              the tripod program, the conformance runner and the tools, in $(B)/bin
 #   make check        quick tests (make check T=tsdb: only those whose name contains "tsdb")
-#   make check-asan   the same under ASan + UBSan, check-tsan under TSan
-#   make fuzz         each fuzzer for FUZZ_S seconds
+#   make check-asan   the same under ASan + UBSan in $(B)-asan, check-tsan under TSan in $(B)-tsan
+#   make check-build  what check needs, without running it (B and MODE as there): ./test compiles ahead with it
+#   make fuzz         each fuzzer for FUZZ_S seconds (T=NAME: those so named), made by clang in $(B)-fuzz
+#   make fuzz-build   what fuzz needs, without running it; FUZZ_BUILD="all fuzzers": all programs but the tests by clang, too
 #   make bench        Tripod beside the peers that are installed
 #   make arch         checks who includes whom
 #   make format       clang-format;  make web: the pages, make check-web: their types and tests;  make install
@@ -35,6 +37,8 @@ OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 LD_release  := -pie -Wl,-z,relro,-z,now
 LD_asan     := -fsanitize=address,undefined
 LD_tsan     := -fsanitize=thread
+# A hundred test programs are linked: gold takes a third of ld's time. (With clang's ASan, which is no shared library, it warns.)
+LD_TESTS    := $(if $(findstring gcc,$(CC)),$(if $(shell command -v ld.gold),-fuse-ld=gold))
 
 CPPFLAGS += -I. -I$(B)/gen -D_GNU_SOURCE $(shell pkg-config --cflags-only-I $(PKGS) 2>/dev/null)
 CFLAGS_   = -std=c11 -pthread $(CWARN) $(OPT_$(MODE)) $(CFLAGS)
@@ -95,11 +99,12 @@ $(TOOLS): $(B)/bin/%: $(B)/tests/tools/%.o $(B)/libtripod.a
 
 $(B)/tests/%: $(B)/tests/%.o $(B)/libtripod.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS_) -o $@ $^ -lcmocka $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS_) $(LD_TESTS) -o $@ $^ -lcmocka $(LDLIBS)
 
 tests: $(TESTS)
 
-check: tests $(B)/bin/tripod $(TOOLS)
+check-build: tests $(B)/bin/tripod $(TOOLS)
+check: check-build
 	@B=$(B) MODE=$(MODE) scripts/run-tests $(T)
 
 check-asan:
@@ -110,8 +115,10 @@ check-tsan:
 # --- fuzzers: clang and libFuzzer -----------------------------------------------------------------
 FUZZ_S ?= 20
 FUZZ_OPT := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -DFUZZING
-fuzz:
-	+$(MAKE) B=$(B)-fuzz CC=clang CXX=clang++ MODE=fuzz OPT_fuzz="$(FUZZ_OPT)" LD_fuzz="-fsanitize=address,undefined" fuzzers
+FUZZ_BUILD ?= fuzzers
+fuzz-build:
+	+$(MAKE) B=$(B)-fuzz CC=clang CXX=clang++ MODE=fuzz OPT_fuzz="$(FUZZ_OPT)" LD_fuzz="-fsanitize=address,undefined" $(FUZZ_BUILD)
+fuzz: fuzz-build
 	@B=$(B)-fuzz FUZZ_S=$(FUZZ_S) scripts/run-fuzzers $(T)
 fuzzers: $(FUZZ)
 $(B)/fuzz/fuzz_%: $(B)/fuzz/fuzz_%.o $(B)/libtripod.a
@@ -136,7 +143,7 @@ install: $(B)/bin/tripod
 clean:
 	rm -rf $(B)
 
-.PHONY: all lib tests check check-asan check-tsan fuzz fuzzers bench bench-logs arch format install clean web
+.PHONY: all lib tests check check-build check-asan check-tsan fuzz fuzz-build fuzzers bench bench-logs arch format install clean web
 .SECONDARY:
 -include tests/tools/tools.mk
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
