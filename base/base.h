@@ -5,8 +5,8 @@
  *   str.h     borrowed bytes, UTF-8          map.h    bytes -> pointer       hash.h    XXH3, CRC32C
  *   num.h     numbers and times as text      conf.h   YAML with lines        regex.h   RE2
  *   labels.h  label sets, matchers           clock.h  two clocks             log.h     log lines
- *   pool.h    threads                        json.h   JSON out               crash.h   crash points
- *   quote.h   text as Go quotes it           histogram.h  native histograms (not included here)
+ *   pool.h    threads                        json.h   JSON out               json_in.h JSON in
+ *   crash.h   crash points                   quote.h  text as Go quotes it   histogram.h  native histograms (not included here)
  */
 #ifndef BASE_BASE_H
 #define BASE_BASE_H
@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/json_in.h"
 #include "base/labels.h"
 #include "base/log.h"
 #include "base/map.h"

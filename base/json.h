@@ -1,5 +1,5 @@
 /*
- * json.h - JSON as it is written: straight into a buffer, commas by themselves. Reading small documents is cJSON's work.
+ * json.h - JSON as it is written: straight into a buffer, commas by themselves. Reading is json_in.h's.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H

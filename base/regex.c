@@ -9,6 +9,7 @@
 
 #include "base/map.h"
 #include "base/regex_facts.h"
+#include "base/regex_long.h"
 #include "base/regex_re2.h"
 
 #include <assert.h>
@@ -101,7 +102,7 @@ static void learn(struct regex *r, struct str pattern, unsigned flags)
     }
 }
 
-int regex_new(struct str pattern, unsigned flags, struct regex **out, struct err *e)
+int regex_compile(struct str pattern, unsigned flags, struct regex **out, struct err *e)
 {
     bool whole = flags & REGEX_ANCHORED;
     struct re2_prog *prog = NULL;

@@ -2,13 +2,17 @@
  * bench_rollup.c - a long query from samples and from aggregates: what making these costs, what they take on disk, and how
  * much cheaper they are to read.
  *
- *     bench_rollup [SERIES [DAYS [STEP_S]]]     default 10000 series, 30 days, a sample every 15 s
+ *     bench_rollup [hist] [SERIES [DAYS [STEP_S]]]     default 10000 series, 30 days, a sample every 15 s
+ *
+ * hist: native histograms instead (100 series, 10 days), of latencies: counters of 40 buckets, of which some grow at each
+ * scrape.
  *
  * Days are written as sealed files, as an upkeep round leaves them, without going through the journal. Targets of 100 series
  * share their scrape times, which jitter by some milliseconds. Half of the series hardly move, the rest are counters
  * (which are reset now and then), gauges and decimals.
  */
 #include "base/base.h"
+#include "base/histogram.h"
 #include "query/promql/promql.h"
 #include "store/store.h"
 #include "tsdb/day_file.h"
@@ -24,6 +28,7 @@ enum { PER_TARGET = 100, STRIPE = 480 };
 #define DAY_MS INT64_C(86400000)
 
 static uint32_t nseries = 10000, ndays = 30, step_ms = 15000;
+static bool hists;
 
 struct maker {
     int64_t acc;
@@ -76,7 +81,7 @@ static void labels_of(uint32_t i, struct arena *a, struct labels *ls)
 {
     ls->v = arena_array(a, struct label, 4);
     ls->n = 4;
-    ls->v[0] = (struct label){STR("__name__"), STR("bench_requests_total")};
+    ls->v[0] = (struct label){STR("__name__"), hists ? STR("bench_seconds") : STR("bench_requests_total")};
     ls->v[1] = (struct label){STR("instance"),
                               arena_printf(a, "10.0.%03u.%03u:9100", i / PER_TARGET / 250, i / PER_TARGET % 250)};
     ls->v[2] = (struct label){STR("job"), arena_printf(a, "node-%u", i / PER_TARGET % 5)};
@@ -132,6 +137,100 @@ static void write_day(struct store *s, struct maker *gens, int32_t day)
     arena_release(&a);
 }
 
+/* What a series of latencies has counted. */
+enum { CELLS = 40 };
+struct latencies {
+    struct maker g;
+    double cells[CELLS], count, sum;
+};
+
+static const struct histogram *observe(struct latencies *l, struct arena *a)
+{
+    uint32_t n = l->g.rate / 4 + draw(&l->g) % (l->g.rate / 2 + 1);
+    struct histogram *h = arena_new(a, struct histogram);
+    struct hist_bucket *b = arena_array(a, struct hist_bucket, CELLS);
+
+    if (draw(&l->g) % 60000 == 0)
+        *l = (struct latencies){.g = l->g};
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t r = draw(&l->g), cell = (r % 14 + r / 14 % 14 + r / 196 % 14); /* few are quick, few are slow */
+
+        l->cells[cell]++;
+        l->sum += ldexp(1, (int)cell / 8) / 100;
+    }
+    l->count += n;
+    for (uint32_t i = 0; i < CELLS; i++)
+        if (l->cells[i] != 0)
+            b[h->npos++] = (struct hist_bucket){(int32_t)i - 30, l->cells[i]};
+    h->schema = 3;
+    h->zero_threshold = 0x1p-128;
+    h->pos = b;
+    h->count = l->count;
+    h->sum = l->sum;
+    return h;
+}
+
+static void write_hist_day(struct store *s, struct latencies *gens, int32_t day)
+{
+    uint32_t n = (uint32_t)(DAY_MS / step_ms), column;
+    const struct histogram **h = x_alloc(n * sizeof *h);
+    double *v = x_zalloc(n * sizeof *v);
+    int64_t *t = x_alloc(n * sizeof *t);
+    struct partition *p;
+    struct day_writer *w;
+    struct err e = {0};
+    struct arena a = {0};
+
+    if (store_day_make(s, "metrics", day, &p, &e) < 0 || day_write_begin_as(p, 9, true, &w, &e) < 0)
+        die(&e);
+    for (uint32_t i = 0; i < nseries; i++) {
+        struct labels ls;
+        uint32_t sid;
+
+        arena_reset(&a);
+        labels_of(i, &a, &ls);
+        if (day_write_new(w, labels_hash(&ls), &ls, &sid, &e) < 0)
+            die(&e);
+    }
+    for (uint32_t i = 0; i < nseries; i++) {
+        arena_reset(&a);
+        if (i % PER_TARGET == 0)
+            times_of(i / PER_TARGET, day_start_ms(day), n, t);
+        for (uint32_t k = 0; k < n; k++)
+            h[k] = observe(&gens[i], &a);
+        if (day_write_times(w, t, n, &column, &e) < 0 || day_write_series(w, i, column, v, NULL, h, n, &e) < 0)
+            die(&e);
+    }
+    if (day_write_commit(w, 1, &e) < 0 || store_day_put(s, "metrics", p, 1, &e) < 0)
+        die(&e);
+    arena_release(&a);
+    free(h);
+    free(v);
+    free(t);
+}
+
+static void write_hist_days(struct store *s, int32_t first)
+{
+    struct latencies *gens = x_zalloc(nseries * sizeof *gens);
+
+    for (uint32_t i = 0; i < nseries; i++)
+        gens[i].g = (struct maker){.rng = i * 7919 + 13, .rate = 1 + i % 97};
+    for (uint32_t d = 0; d < ndays; d++)
+        write_hist_day(s, gens, first + (int32_t)d);
+    free(gens);
+}
+
+static void write_days(struct store *s, int32_t first)
+{
+    struct maker *gens = x_zalloc(nseries * sizeof *gens);
+
+    for (uint32_t i = 0; i < nseries; i++)
+        gens[i] = (struct maker){.acc = i % 5000, .rng = i * 7919 + 13, .rate = 1 + i % 97};
+    for (uint32_t d = 0; d < ndays; d++)
+        write_day(s, gens, first + (int32_t)d);
+    free(gens);
+}
+
 static uint64_t disk_bytes(struct store *s, const char *signal)
 {
     struct store_day *days;
@@ -146,16 +245,14 @@ static uint64_t disk_bytes(struct store *s, const char *signal)
 
 static void build(struct store *s, struct tsdb *db, int32_t first)
 {
-    struct maker *gens = x_zalloc(nseries * sizeof *gens);
     double samples = (double)nseries * ndays * (double)(DAY_MS / step_ms), start = cpu_ms(), made;
     struct partition_list l;
     struct err e = {0};
 
-    for (uint32_t i = 0; i < nseries; i++)
-        gens[i] = (struct maker){.acc = i % 5000, .rng = i * 7919 + 13, .rate = 1 + i % 97};
-    for (uint32_t d = 0; d < ndays; d++)
-        write_day(s, gens, first + (int32_t)d);
-    free(gens);
+    if (hists)
+        write_hist_days(s, first);
+    else
+        write_days(s, first);
     printf(
         "%u series, %u days, one sample every %u s: %.0f M samples, %.1f MB (%.3f bytes a sample), written in %.1f s of CPU\n",
         nseries, ndays, step_ms / 1000, samples / 1e6, (double)disk_bytes(s, "metrics") / 1e6,
@@ -202,6 +299,22 @@ static struct answer ask(struct query_engine *en, struct tsdb *db, const char *t
     return a;
 }
 
+static double apart(double a, double b)
+{
+    return f64_bits(a) == f64_bits(b) ? 0 : fabs(a - b) / fmax(fabs(a), 1e-300);
+}
+
+static double hists_differ(const struct histogram *x, const struct histogram *y)
+{
+    double worst = fmax(apart(x->count, y->count), apart(x->sum, y->sum));
+
+    if (x->schema != y->schema || x->npos != y->npos)
+        return INFINITY;
+    for (uint32_t i = 0; i < x->npos; i++)
+        worst = x->pos[i].i == y->pos[i].i ? fmax(worst, apart(x->pos[i].n, y->pos[i].n)) : INFINITY;
+    return worst;
+}
+
 /* The largest relative difference between two answers; 0: the same bits. */
 static double differ(const struct answer *a, const struct answer *b)
 {
@@ -215,10 +328,10 @@ static double differ(const struct answer *a, const struct answer *b)
         if (x->npoints != y->npoints)
             return INFINITY;
         for (uint32_t k = 0; k < x->npoints; k++) {
-            if (x->points[k].t != y->points[k].t)
+            if (x->points[k].t != y->points[k].t || !x->points[k].h != !y->points[k].h)
                 return INFINITY;
-            if (f64_bits(x->points[k].v) != f64_bits(y->points[k].v))
-                worst = fmax(worst, fabs(x->points[k].v - y->points[k].v) / fmax(fabs(x->points[k].v), 1e-300));
+            worst = fmax(worst, x->points[k].h ? hists_differ(x->points[k].h, y->points[k].h)
+                                               : apart(x->points[k].v, y->points[k].v));
         }
     }
     return worst;
@@ -275,6 +388,14 @@ int main(int argc, char **argv)
         "max by (job) (max_over_time(bench_requests_total[1h]))",
         "avg by (job) (avg_over_time(bench_requests_total[1h]))",
     };
+    static const char *const hourly_hists[] = {
+        "sum by (job) (rate(bench_seconds[1h]))",
+        "histogram_quantile(0.9, sum(rate(bench_seconds[1h])))",
+        "histogram_count(bench_seconds)",
+        "sum by (job) (bench_seconds)",
+        "histogram_avg(sum(sum_over_time(bench_seconds[1h])))",
+        "sum(count_over_time(bench_seconds[1h]))",
+    };
     char dir[] = "/tmp/bench_rollup.XXXXXX", cmd[64];
     struct query_engine_opts qo;
     struct store_opts so;
@@ -285,6 +406,13 @@ int main(int argc, char **argv)
     struct err e = {0};
     bool same = true;
 
+    hists = argc > 1 && strcmp(argv[1], "hist") == 0;
+    if (hists) {
+        nseries = 100;
+        ndays = 10;
+        argc--;
+        argv++;
+    }
     if (argc > 1)
         nseries = (uint32_t)atoi(argv[1]);
     if (argc > 2)
@@ -312,10 +440,13 @@ int main(int argc, char **argv)
         die(&e);
     int64_t from = day_start_ms(first) + 3600000, end = day_start_ms(first + (int32_t)ndays);
     printf("\n%-58s %11s %11s %10s %10s %7s\n", "steps of 1 h", "samples", "buckets", "raw CPU ms", "CPU ms", "times");
-    for (size_t i = 0; i < ARRAY_LEN(hourly); i++)
+    for (size_t i = 0; i < ARRAY_LEN(hourly_hists) && hists; i++)
+        same &= compare(en, db, hourly_hists[i], from, end, 3600000);
+    for (size_t i = 0; i < ARRAY_LEN(hourly) && !hists; i++)
         same &= compare(en, db, hourly[i], from + (i == 1 ? 5 * 3600000 : 0), end, 3600000);
     printf("steps of 5 min, the last %u days\n", MIN(ndays, 3u));
-    same &= compare(en, db, "sum by (job) (rate(bench_requests_total[5m]))",
+    same &= compare(en, db,
+                    hists ? "sum by (job) (rate(bench_seconds[5m]))" : "sum by (job) (rate(bench_requests_total[5m]))",
                     end - (int64_t)MIN(ndays, 3u) * DAY_MS + 300000, end, 300000);
     query_engine_free(en);
     store_close(s);

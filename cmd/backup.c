@@ -1,5 +1,5 @@
 /*
- * backup.c - `tripod backup`, `tripod restore` and `tripod fsck`.
+ * backup.c - `tripod backup` and `tripod restore`.
  *
  * A backup of a data directory in use is made by the process that uses it (its snapshot call) and copied out; one that
  * lies still is opened here.
@@ -149,28 +149,3 @@ int cmd_restore(int argc, char **argv)
     return damaged ? EXIT_FAILED : EXIT_FINE;
 }
 
-int cmd_fsck(int argc, char **argv)
-{
-    const char *data = argc == 2 && argv[1][0] != '-' ? argv[1] : NULL;
-    struct err e = {0};
-    int damaged;
-
-    for (int i = 1; !data && i < argc; i++)
-        if (!client_flag(argc, argv, &i, "--data", &data)) {
-            bool help = strcmp(argv[i], "--help") == 0;
-
-            fputs("usage: tripod fsck [--data] DIR\n\nReads every file of a data directory that no tripod is using, verifies sizes, checksums and\n"
-                  "contents, prints a line a file. Changes nothing. Exit status 1 when something is damaged.\n",
-                  help ? stdout : stderr);
-            return help ? EXIT_FINE : EXIT_USAGE;
-        }
-    if (!data)
-        data = "data";
-    damaged = store_fsck(data, print_line, stdout, &e);
-    if (damaged < 0) {
-        fprintf(stderr, "tripod fsck: %s\n", e.text);
-        return EXIT_FAILED;
-    }
-    printf("%d damaged files\n", damaged);
-    return damaged ? EXIT_FAILED : EXIT_FINE;
-}

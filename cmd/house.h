@@ -32,7 +32,9 @@ struct house {
     int64_t start_ms;   /* wall */
     int64_t start_mono_ms;
 
-    /* Under config_mu. */
+    pthread_mutex_t reload_mu; /* held while a configuration is read and applied: one at a time. Before config_mu */
+
+    /* Under config_mu; config is swapped by the holder of reload_mu, who may read it without. */
     pthread_mutex_t config_mu;
     struct config *config;
     int64_t config_loaded_ms;

@@ -1,8 +1,8 @@
 /*
  * import.c - `tripod import`: log files with history into a running Tripod: plain, JSON and logfmt lines, gzip and zstd.
  *
- * (1) A line is sent as it stands, byte for byte; its time is what stands in it (line_time.h), and of a line without one (the rest
- *     of a stack trace) that of the line before.
+ * (1) A line is sent as it stands, byte for byte, also a carriage return at its end; its time is what stands in it (line_time.h), and of
+ *     a line without one (the rest of a stack trace) that of the line before.
  * (2) Lines of one time are put a nanosecond apart, in their order: equal lines of one second, where a file knows no finer times, are
  *     not one record. The same file gets the same times again.
  * (3) A batch that was not taken is sent again; one that was taken twice counts once, since the store knows equal records. So an
@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TIMES = 4096, READ_BYTES = 256 * 1024, BATCH_BYTES = 1 << 20, BATCH_ROWS = 20000, LABELS_MAX = 14, LINE_MAX_BYTES = 64 << 20, TRIES = 8 };
+enum { TIMES = 4096, TIMES_WAYS = 4, READ_BYTES = 256 * 1024, BATCH_BYTES = 1 << 20, BATCH_ROWS = 20000, LABELS_MAX = 14, LINE_MAX_BYTES = 64 << 20, TRIES = 8 };
 
 struct import {
     struct client c;
@@ -37,10 +37,10 @@ struct import {
     struct buf selector, stream, entry, stamp, body, wire, line;
     uint32_t rows;
     int64_t last_ns; /* of the last line that has a time */
-    struct {
+    struct time_count {
         int64_t ns;
-        uint32_t n;
-    } times[TIMES]; /* how many lines a time had so far, by its hash */
+        uint64_t n, last; /* lines; the number of the last one */
+    } times[TIMES][TIMES_WAYS]; /* how many lines a time had so far, by its hash: the latest thousands of times, since writers overtake each other */
     uint64_t size, read; /* of the file, compressed; size 0: not known */
     uint64_t lines, bytes, without_time, refused, batches;
     int64_t began_ms, shown_ms;
@@ -185,24 +185,24 @@ static int batch_send(struct import *m, struct err *e)
 /* (2) */
 static int64_t time_of(struct import *m, struct str line)
 {
-    size_t slot;
+    struct time_count *set, *at;
 
     if (!line_time(&m->when, line, &m->last_ns))
         m->without_time++;
-    slot = (uint64_t)m->last_ns * 0x9e3779b97f4a7c15u >> 52;
-    if (m->times[slot].ns != m->last_ns) {
-        m->times[slot].ns = m->last_ns;
-        m->times[slot].n = 0;
-    }
-    return m->last_ns + m->times[slot].n++;
+    at = set = m->times[(uint64_t)m->last_ns * 0x9e3779b97f4a7c15u >> 52];
+    for (unsigned i = 0; i < TIMES_WAYS && at->ns != m->last_ns; i++)
+        if (set[i].ns == m->last_ns || set[i].last < at->last)
+            at = &set[i];
+    if (at->ns != m->last_ns)
+        *at = (struct time_count){.ns = m->last_ns};
+    at->last = m->lines + 1;
+    return m->last_ns + (int64_t)at->n++;
 }
 
 static int add_line(struct import *m, struct str line, struct err *e)
 {
     int64_t ns;
 
-    if (line.n && line.p[line.n - 1] == '\r')
-        line = str_head(line, line.n - 1);
     ns = time_of(m, line);
     buf_reset(&m->stamp);
     wire_put_varint(&m->stamp, 1, (uint64_t)(ns / 1000000000));

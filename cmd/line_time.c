@@ -5,7 +5,7 @@
 
 #define NS INT64_C(1000000000)
 
-enum { LOOK_BYTES = 160, SKEW_S = 86400 };
+enum { LOOK_BYTES = 160, SKEW_S = 86400, AHEAD_S = 600 };
 
 void line_time_init(struct line_time *t, const char *field, int64_t now_ns)
 {
@@ -240,14 +240,24 @@ static bool unix_time(struct str *s, int64_t *ns)
     return true;
 }
 
+/* A file may be written while it is read: the clock is looked at again before a time is called ahead of it. */
+static bool is_ahead(struct line_time *t, int64_t ns)
+{
+    if (ns > t->now_ns + AHEAD_S * NS)
+        t->now_ns = MAX(t->now_ns, clock_wall_ns());
+    return ns > t->now_ns + AHEAD_S * NS;
+}
+
 bool line_time_at(struct line_time *t, struct str s, int64_t *ns, size_t *n)
 {
     struct str r = s;
-    bool found = s.n && (is_digit(s.p[0]) ? iso(t, &r, ns) || nginx(t, &r, ns) || unix_time(&r, ns) : syslog(t, &r, ns));
+    int64_t at;
 
-    if (found)
-        *n = s.n - r.n;
-    return found;
+    if (!s.n || !(is_digit(s.p[0]) ? iso(t, &r, &at) || nginx(t, &r, &at) || unix_time(&r, &at) : syslog(t, &r, &at)) || is_ahead(t, at))
+        return false;
+    *ns = at;
+    *n = s.n - r.n;
+    return true;
 }
 
 /* --- lines -------------------------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
  * Known are RFC 3339 and its relatives (with a blank, a comma or no zone), nginx and Apache, syslog, ctime, Go's log package, and Unix
  * times told apart by their size; in JSON under the usual names (time, ts, timestamp, @timestamp, ...), in logfmt as ts= or time=,
  * else wherever one begins near the start of the line. Without a zone it is the local one; without a year the one that lies
- * nearest before now.
+ * nearest before now. A time more than ten minutes ahead of the clock is none of when a line was written (an expiry date, a schedule).
  */
 #ifndef CMD_LINE_TIME_H
 #define CMD_LINE_TIME_H

@@ -184,28 +184,56 @@ static int apply_logs(struct house *h, struct config *c, struct err *e)
     return 0;
 }
 
+/*
+ * All of c or nothing. What can fail stands in front of what cannot: the files part only where its thread is still to be started,
+ * which it then is; the logs part where an address is taken, after which it is as it was and the files part gets its old
+ * configuration again; the scraper only the first time, when the process has not begun to serve.
+ */
+static int apply_all(struct house *h, struct config *c, const struct config *old, struct err *e)
+{
+    struct err why;
+
+    if (files_apply(h->files, c->files, e) < 0)
+        return e->code;
+    if (apply_logs(h, c, e) < 0) {
+        if (old && files_apply(h->files, old->files, &why) < 0)
+            log_error("config", "log files are followed by the new configuration: %s", why.text);
+        return e->code;
+    }
+    return scraper_apply(h->scraper, c->scrape, e);
+}
+
+/* What was read is ours to free until it is in force. */
+static int load_and_apply(struct house *h, struct err *e)
+{
+    struct config *fresh, *old = h->config;
+
+    if (config_load(&h->opts, false, &fresh, e) < 0)
+        return e->code;
+    if (apply_all(h, fresh, old, e) < 0) {
+        config_free(fresh);
+        return e->code;
+    }
+    pthread_mutex_lock(&h->config_mu);
+    h->config = fresh;
+    h->config_loaded_ms = clock_wall_ms();
+    pthread_mutex_unlock(&h->config_mu);
+    if (old->host != fresh->host || old->containers != fresh->containers || old->self != fresh->self)
+        log_warn("config", "collect: a change of what is collected here needs a restart");
+    config_free(old); /* who looked at it did so under config_mu */
+    return 0;
+}
+
 int house_reload(struct house *h, struct err *e)
 {
-    struct config *fresh, *old;
-    int code = config_load(&h->opts, false, &fresh, e);
+    int code;
 
-    if (code == 0)
-        code = apply_logs(h, fresh, e);
-    if (code == 0)
-        code = scraper_apply(h->scraper, fresh->scrape, e);
-    if (code == 0)
-        code = files_apply(h->files, fresh->files, e);
+    pthread_mutex_lock(&h->reload_mu);
+    code = load_and_apply(h, e);
     pthread_mutex_lock(&h->config_mu);
     h->config_ok = code == 0;
-    if (code == 0) {
-        old = h->config;
-        h->config = fresh;
-        h->config_loaded_ms = clock_wall_ms();
-        if (old->host != fresh->host || old->containers != fresh->containers || old->self != fresh->self)
-            log_warn("config", "collect: a change of what is collected here needs a restart");
-        config_free(old);
-    }
     pthread_mutex_unlock(&h->config_mu);
+    pthread_mutex_unlock(&h->reload_mu);
     api_notices_set(h->api.notices, API_RELOAD_FAILED, code < 0);
     if (code < 0)
         log_error("config", "kept the old configuration: %s", e->text);
@@ -297,7 +325,7 @@ static int listen_and_scrape(struct house *h, struct err *e)
         log_warn("serve", "no host name: our own series say localhost");
     snprintf(h->instance, sizeof h->instance, "%s:%u", name, h->port);
     add_builtins(h, h->config);
-    if (apply_logs(h, h->config, e) < 0 || scraper_apply(h->scraper, h->config->scrape, e) < 0 || files_apply(h->files, h->config->files, e) < 0)
+    if (apply_all(h, h->config, NULL, e) < 0)
         return e->code;
     return http_server_start(h->server, e);
 }
@@ -371,6 +399,7 @@ int cmd_serve(int argc, char **argv)
     h.argv = argv;
     h.start_ms = clock_wall_ms();
     h.start_mono_ms = clock_mono_ms();
+    pthread_mutex_init(&h.reload_mu, NULL);
     pthread_mutex_init(&h.config_mu, NULL);
     code = read_options(&h, &e);
     if (code > 0)

@@ -18,12 +18,12 @@ static void compare(struct str text)
     struct str s;
     bool ours;
 
-    json_in_init(&j, &a, text, &e);
+    logs_json_init(&j, &a, text, &e);
     ours = json_in_skip(&j, NULL) == 0 && json_in_end(&j) == 0;
     if (ours && !memchr(text.p, 0, text.n)) {
         cJSON *theirs = cJSON_ParseWithLengthOpts(text.p, text.n, NULL, 0);
 
-        json_in_init(&j, &a, text, &e);
+        logs_json_init(&j, &a, text, &e);
         if (json_in_peek(&j) == JSON_STRING && theirs) { /* cJSON refuses halves of pairs and \u0000 */
             assert(json_in_string(&j, &s) == 0);
             assert(cJSON_IsString(theirs) && strlen(theirs->valuestring) <= s.n);
@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         str_cut(&rest, '\n', &line);
         f.n = 0;
         e.text[0] = '\0';
-        json_in_init(&j, &a, line, &e);
+        logs_json_init(&j, &a, line, &e);
         if (fields_read_json(&j, &f) < 0 || json_in_end(&j) < 0 || fields_put(&in, &o, &f, line, &e) < 0)
             assert(e.text[0]);
     }

@@ -39,11 +39,24 @@ static void all_rows(struct log_bits *bits)
     *bits = (struct log_bits){words, log_block_n(block)};
 }
 
+static bool has_vowel(const void *arg, struct str text)
+{
+    const char *vowels = arg;
+
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] && strchr(vowels, text.p[i]))
+            return true;
+    return false;
+}
+
 static void fuzz_block(struct str s)
 {
-    static const struct str err = {"err", 3}, error = {"error", 5};
+    static const struct str err = {"err", 3}, error = {"error", 5}, nothing = {"", 0};
+    static const struct log_line_test within = {.match = has_vowel, .arg = "aeiou", .within = true}, whole = {.match = has_vowel, .arg = "ou"};
     static const struct log_hint hints[] = {
         {.kind = LOG_HINT_LINE, .values = &err, .nvalues = 1},
+        {.kind = LOG_HINT_LINE, .values = &nothing, .nvalues = 1, .tests = &within},
+        {.kind = LOG_HINT_NO_LINE, .values = &err, .nvalues = 1, .tests = &whole},
         {.kind = LOG_HINT_FIELD, .parser = LOG_PARSER_JSON, .name = {"level", 5}, .values = &error, .nvalues = 1},
         {.kind = LOG_HINT_FIELD, .parser = LOG_PARSER_LOGFMT, .name = {"level", 5}, .values = &error, .nvalues = 1},
         {.kind = LOG_HINT_META, .name = {"detected_level", 14}, .values = &error, .nvalues = 1},

@@ -4,7 +4,7 @@
  */
 #include "collector/files/glob.h"
 #include "collector/files/journald.h"
-#include "collector/files/json_scan.h"
+#include "collector/files/json_path.h"
 #include "collector/files/pipeline.h"
 #include "collector/files/position.h"
 
@@ -83,7 +83,7 @@ static void fuzz_json(struct str text)
     str_cut(&text, '\n', &path);
     if (json_value_all(text, &v)) {
         (void)json_value_text(&a, &v);
-        if (json_path_read(&a, path, &p, &e) == 0 && json_path_find(p, &v, &found))
+        if (json_path_read(&a, path, &p, &e) == 0 && json_path_find(&a, p, &v, &found))
             assert(found.text.p >= v.text.p && found.text.p + found.text.n <= v.text.p + v.text.n);
     }
     arena_release(&a);

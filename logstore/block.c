@@ -73,8 +73,10 @@ int log_block_open(struct log_block *b, struct str bytes, struct err *e)
     slab_reset(&b->slab);
     ZSTD_DCtx *zstd = b->in.zstd;
     struct slab slab = b->slab;
+    struct log_limits limits = b->in.limits;
     *b = (struct log_block){.slab = slab};
     b->in.zstd = zstd;
+    b->in.limits = limits;
     b->in.slab = &b->slab;
     b->in.budget = budget_bytes;
     if (bytes.n == 0 || p[0] != BLOCK_VERSION)
@@ -88,6 +90,11 @@ int log_block_open(struct log_block *b, struct str bytes, struct err *e)
         return block_corrupt(e, "the directory");
     b->open = true;
     return 0;
+}
+
+void log_block_limit(struct log_block *b, const struct log_limits *limits)
+{
+    b->in.limits = *limits;
 }
 
 uint32_t log_block_n(const struct log_block *b)
@@ -178,11 +185,30 @@ static int meta_read(struct log_block *b, struct meta_column *m)
     return 0;
 }
 
-static int meta_read_all(struct log_block *b)
+static bool is_among(struct str name, const struct str *names, uint32_t n)
 {
-    for (uint32_t i = 0; i < b->nmeta; i++)
-        if (meta_read(b, &b->meta[i]) < 0 || (i && str_cmp(b->meta[i - 1].name, b->meta[i].name) >= 0))
+    for (uint32_t i = 0; i < n; i++)
+        if (str_eq(names[i], name))
+            return true;
+    return false;
+}
+
+/* Reads the columns of these names (NULL: all) into *out, *n of them. */
+static int meta_open(struct log_block *b, const struct str *names, uint32_t nnames, struct meta_column ***out, uint32_t *n)
+{
+    *out = slab_array(&b->slab, struct meta_column *, b->nmeta);
+    *n = 0;
+    for (uint32_t i = 0; i < b->nmeta; i++) {
+        struct meta_column *m = &b->meta[i];
+
+        if (meta_name(b, m) < 0 || (i && str_cmp(b->meta[i - 1].name, m->name) >= 0))
             return ERR_CORRUPT;
+        if (names && !is_among(m->name, names, nnames))
+            continue;
+        if (meta_read(b, m) < 0)
+            return ERR_CORRUPT;
+        (*out)[(*n)++] = m;
+    }
     return 0;
 }
 
@@ -192,12 +218,13 @@ struct meta_walk {
     uint32_t k; /* of m: the next value */
 };
 
-static bool walk_to(struct meta_walk *w, uint32_t row, struct str *value)
+/* Whether the row has a value: number *k of the column. */
+static inline bool walk_to(struct meta_walk *w, uint32_t row, uint32_t *k)
 {
     const struct meta_column *m = w->m;
 
     if (!m->at) {
-        *value = text_at(m->values, row);
+        *k = row;
         return true;
     }
     if (w->k < m->n && m->at[w->k] < row) { /* near, or far: rows asked for may be few */
@@ -213,21 +240,22 @@ static bool walk_to(struct meta_walk *w, uint32_t row, struct str *value)
     }
     if (w->k == m->n || m->at[w->k] != row)
         return false;
-    *value = text_at(m->values, w->k);
+    *k = w->k;
     return true;
 }
 
-int log_block_meta(struct log_block *b, const uint32_t *idx, uint32_t n, struct log_row *rows, struct err *e)
+/* Where the labels of each row go: as many places as it has values, or as there are columns where that is one. */
+static void place_labels(struct log_block *b, struct meta_column *const *columns, uint32_t ncolumns, const uint32_t *idx, uint32_t n,
+                         struct log_row *rows)
 {
-    struct str value;
     size_t total = 0;
+    struct label *at;
+    uint32_t value;
 
-    if (meta_read_all(b) < 0)
-        return block_corrupt(e, "the metadata");
     for (uint32_t i = 0; i < n; i++)
         rows[i].nmeta = 0;
-    for (uint32_t k = 0; k < b->nmeta; k++) {
-        struct meta_walk w = {.m = &b->meta[k]};
+    for (uint32_t k = 0; k < ncolumns && ncolumns > 1; k++) {
+        struct meta_walk w = {.m = columns[k]};
 
         for (uint32_t i = 0; i < n; i++)
             if (walk_to(&w, idx[i], &value)) {
@@ -235,31 +263,50 @@ int log_block_meta(struct log_block *b, const uint32_t *idx, uint32_t n, struct 
                 total++;
             }
     }
-    struct label *at = slab_alloc(&b->slab, (total + 1) * sizeof *at);
+    at = slab_alloc(&b->slab, ((ncolumns == 1 ? n : total) + 1) * sizeof *at);
     for (uint32_t i = 0; i < n; i++) {
         rows[i].meta = at;
-        at += rows[i].nmeta;
+        at += ncolumns == 1 ? 1 : rows[i].nmeta;
         rows[i].nmeta = 0;
     }
-    for (uint32_t k = 0; k < b->nmeta; k++) {
-        struct meta_walk w = {.m = &b->meta[k]};
+}
+
+int log_block_meta_of(struct log_block *b, const struct str *names, uint32_t nnames, const uint32_t *idx, uint32_t n,
+                      struct log_row *rows, struct err *e)
+{
+    struct meta_column **columns;
+    uint32_t ncolumns, at;
+
+    if (meta_open(b, names, nnames, &columns, &ncolumns) < 0)
+        return block_corrupt(e, "the metadata");
+    place_labels(b, columns, ncolumns, idx, n, rows);
+    for (uint32_t k = 0; k < ncolumns; k++) {
+        struct meta_walk w = {.m = columns[k]};
+        const struct text *values = columns[k]->values;
+        struct str name = columns[k]->name;
 
         for (uint32_t i = 0; i < n; i++)
-            if (walk_to(&w, idx[i], &value)) {
-                struct log_row *r = &rows[i];
+            if (walk_to(&w, idx[i], &at)) {
+                struct label *l = (struct label *)rows[i].meta + rows[i].nmeta++;
+                uint64_t c = values->cells[at];
 
-                ((struct label *)r->meta)[r->nmeta++] = (struct label){b->meta[k].name, value};
+                l->name.p = name.p;
+                l->name.n = name.n;
+                l->value.p = values->base + cell_at(c);
+                l->value.n = cell_n(c);
             }
     }
     return 0;
 }
 
+int log_block_meta(struct log_block *b, const uint32_t *idx, uint32_t n, struct log_row *rows, struct err *e)
+{
+    return log_block_meta_of(b, NULL, 0, idx, n, rows, e);
+}
+
 static bool any_equal(const struct log_hint *h, struct str s)
 {
-    for (uint32_t i = 0; i < h->nvalues; i++)
-        if (str_eq(h->values[i], s))
-            return true;
-    return false;
+    return is_among(s, h->values, h->nvalues);
 }
 
 int block_narrow_meta(struct log_block *b, const struct log_hint *h, struct log_bits *rows)
@@ -295,9 +342,11 @@ size_t log_block_memory(const struct log_block *b)
 
 int log_block_verify(struct log_block *b, struct err *e)
 {
+    struct meta_column **columns;
     const int64_t *t;
     const uint32_t *s;
     uint64_t bytes = 0;
+    uint32_t n;
 
     if (log_block_times(b, &t, e) < 0 || log_block_streams(b, &s, e) < 0)
         return ERR_CORRUPT;
@@ -308,5 +357,5 @@ int log_block_verify(struct log_block *b, struct err *e)
     if (bytes != b->raw_bytes)
         return err_set(e, ERR_CORRUPT, "log block: %llu bytes of lines, the head says %llu", (unsigned long long)bytes,
                        (unsigned long long)b->raw_bytes);
-    return meta_read_all(b) < 0 ? block_corrupt(e, "the metadata") : 0;
+    return meta_open(b, NULL, 0, &columns, &n) < 0 ? block_corrupt(e, "the metadata") : 0;
 }

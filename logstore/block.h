@@ -37,10 +37,12 @@ struct log_block *log_block_new(void);
 void log_block_free(struct log_block *b);
 /* bytes are borrowed until the next open. ERR_CORRUPT. Hostile bytes are refused, here or by what reads a column later. */
 int log_block_open(struct log_block *b, struct str bytes, struct err *e);
+/* Asked now and then while rows are narrowed by tests; what it answers ends that. Until told otherwise. */
+void log_block_limit(struct log_block *b, const struct log_limits *limits);
 uint32_t log_block_n(const struct log_block *b);
 int log_block_times(struct log_block *b, const int64_t **out, struct err *e);
 int log_block_streams(struct log_block *b, const uint32_t **out, struct err *e);
-/* Removes rows from the set that fail a hint. Exact for LINE hints; others may leave rows in. */
+/* Removes rows from the set that fail a hint. Exact for LINE and NO_LINE hints; others may leave rows in. */
 int log_block_narrow(struct log_block *b, const struct log_hint *hint, struct log_bits *rows, struct err *e);
 /*
  * Fill in the line, metadata, fields of rows[i] for the row numbers idx[0..n-1], ascending. What they point to is valid until the
@@ -48,6 +50,9 @@ int log_block_narrow(struct log_block *b, const struct log_hint *hint, struct lo
  */
 int log_block_lines(struct log_block *b, const uint32_t *idx, uint32_t n, struct log_row *rows, struct err *e);
 int log_block_meta(struct log_block *b, const uint32_t *idx, uint32_t n, struct log_row *rows, struct err *e);
+/* Of metadata only these names; NULL: all. */
+int log_block_meta_of(struct log_block *b, const struct str *names, uint32_t nnames, const uint32_t *idx, uint32_t n,
+                      struct log_row *rows, struct err *e);
 int log_block_fields(struct log_block *b, enum log_parser parser, const struct str *names, uint32_t nnames, const uint32_t *idx,
                      uint32_t n, struct log_row *rows, struct err *e);
 /* Bytes of decoded columns held. */

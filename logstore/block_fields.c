@@ -2,7 +2,7 @@
  * block_fields.c - what LogQL's json and logfmt find in a line, from the columns. shred_fields.c has the rules.
  *
  * (1) A row has its fields only if every one that was asked for is certain; else it has none, and its line is to be parsed.
- * (2) Only columns of the names asked for are read.
+ * (2) Only columns of the names asked for are read, and of those that cost much only the values of the rows asked for.
  */
 #include "logstore/block_file.h"
 
@@ -21,10 +21,11 @@ static bool wanted(struct str name, const struct str *names, uint32_t n)
     return n == 0;
 }
 
-/* A column of a template, ready to be read by rank. */
+/* A column of a template; ready to be read by rank when it is pointed to its values. */
 struct field_source {
     const struct field_name *name;
     struct text *column;
+    const struct shred_slot *slot;
     const uint64_t *cells;
     bool plain, quoted;
 };
@@ -37,9 +38,7 @@ struct template_source {
 static int open_source(struct log_block *b, struct shred *s, struct shred_template *t, const struct str *names,
                        uint32_t nnames, struct template_source *out)
 {
-    const int64_t *ref;
-
-    if (shred_names(&b->in, s, t) < 0 || log_block_times(b, &ref, NULL) < 0)
+    if (shred_names(&b->in, s, t) < 0)
         return ERR_CORRUPT;
     out->v = slab_array(&b->slab, struct field_source, t->names->n);
     out->sure = t->names->sure;
@@ -49,16 +48,23 @@ static int open_source(struct log_block *b, struct shred *s, struct shred_templa
 
         if (!wanted(f->name, names, nnames))
             continue;
-        if (shred_column(&b->in, s, slot->column, ref) < 0)
-            return ERR_CORRUPT;
-        struct text *column = s->columns[slot->column];
         out->v[out->n++] = (struct field_source){.name = f,
-                                                 .column = column,
-                                                 .cells = column->cells + slot->base,
-                                                 .plain = text_plain(column),
+                                                 .column = s->columns[slot->column],
+                                                 .slot = slot,
                                                  .quoted = slot->sort == SLOT_STRING || slot->sort == SLOT_QUOTED};
     }
     return 0;
+}
+
+/* After its values are read. */
+static void point_source(struct template_source *src)
+{
+    for (uint32_t i = 0; i < src->n; i++) {
+        struct field_source *f = &src->v[i];
+
+        f->cells = f->column->cells + f->slot->base;
+        f->plain = text_plain(f->column);
+    }
 }
 
 /* The value of a source in a row; false: not for certain. */
@@ -100,6 +106,39 @@ static void no_row(struct log_row *r)
     r->nfields = 0;
 }
 
+/* Opens the templates of the rows and reads what they have of the names. *total: fields of all rows. */
+static int open_sources(struct log_block *b, enum log_parser parser, const struct str *names, uint32_t nnames, const uint32_t *idx,
+                        uint32_t n, struct template_source *sources, size_t *total)
+{
+    struct shred *s = b->lines->shred;
+    struct shred_wants wants;
+    const int64_t *ref;
+
+    if (log_block_times(b, &ref, NULL) < 0 || shred_wants_init(&wants, &b->in, s) < 0)
+        return ERR_CORRUPT;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t k = s->template_of[idx[i]];
+        struct shred_template *t = &s->templates[k];
+        struct template_source *src = &sources[k];
+
+        if (t->kind != kind_of(parser))
+            continue;
+        if (!src->v && open_source(b, s, t, names, nnames, src) < 0)
+            return ERR_CORRUPT;
+        for (uint32_t j = 0; j < src->n; j++) {
+            if (shred_wants_column(&wants, src->v[j].slot->column) < 0)
+                return ERR_CORRUPT;
+            shred_wants_value(&wants, src->v[j].slot->column, src->v[j].slot->base + s->rank_of[idx[i]]);
+        }
+        *total += src->n;
+    }
+    if (shred_wants_read(&wants, ref) < 0)
+        return ERR_CORRUPT;
+    for (uint32_t k = 0; k < s->ntemplates; k++)
+        point_source(&sources[k]);
+    return 0;
+}
+
 static int read_fields(struct log_block *b, enum log_parser parser, const struct str *names, uint32_t nnames,
                        const uint32_t *idx, uint32_t n, struct log_row *rows)
 {
@@ -109,16 +148,8 @@ static int read_fields(struct log_block *b, enum log_parser parser, const struct
     if (shred_rows(&b->in, s) < 0)
         return ERR_CORRUPT;
     struct template_source *sources = slab_zalloc(&b->slab, s->ntemplates * sizeof *sources);
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t k = s->template_of[idx[i]];
-        struct shred_template *t = &s->templates[k];
-
-        if (t->kind != kind_of(parser))
-            continue;
-        if (!sources[k].v && open_source(b, s, t, names, nnames, &sources[k]) < 0)
-            return ERR_CORRUPT;
-        total += sources[k].n;
-    }
+    if (open_sources(b, parser, names, nnames, idx, n, sources, &total) < 0)
+        return ERR_CORRUPT;
     struct log_field *at = slab_alloc(&b->slab, (total + 1) * sizeof *at);
     for (uint32_t i = 0; i < n; i++) {
         const struct template_source *src = &sources[s->template_of[idx[i]]];
@@ -178,8 +209,14 @@ struct template_match {
 static int open_match(struct log_block *b, struct shred *s, struct shred_template *t, const struct log_hint *h,
                       struct template_match *m)
 {
-    if (open_source(b, s, t, &h->name, 1, &m->source) < 0)
+    const int64_t *ref;
+
+    if (open_source(b, s, t, &h->name, 1, &m->source) < 0 || log_block_times(b, &ref, NULL) < 0)
         return ERR_CORRUPT;
+    for (uint32_t i = 0; i < m->source.n; i++)
+        if (shred_column(&b->in, s, m->source.v[i].slot->column, ref) < 0)
+            return ERR_CORRUPT;
+    point_source(&m->source);
     if (m->source.n == 0)
         return 0;
     struct field_source *f = &m->source.v[0];

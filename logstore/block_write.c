@@ -21,7 +21,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { STREAMS_FEW = 256 };
+enum { STREAMS_FEW = 256, LAST = 8 /* places of metadata whose key in the row before is remembered */ };
 
 struct meta_key {
     struct str name;
@@ -127,21 +127,23 @@ static int by_name(const void *a, const void *b)
 static void filter_metas(struct filter_out *f, const struct meta_key *k)
 {
     for (uint32_t i = 0; i < k->n; i++)
-        if (i == 0 || !str_eq(k->values[i], k->values[i - 1]))
+        if (i == 0 || k->values[i].n != k->values[i - 1].n || (k->values[i].p != k->values[i - 1].p && !str_eq(k->values[i], k->values[i - 1])))
             filter_meta(f, k->name, k->values[i]);
 }
 
 static void write_meta(struct log_block_writer *w, const struct log_row *rows, uint32_t n, const int64_t *t_ns)
 {
     struct column_out *o = &w->out;
-    struct meta_key **keys;
+    struct meta_key **keys, *last[LAST] = {NULL};
     uint32_t nkeys = 0, at = 0;
 
     map_reset(&w->keys);
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t j = 0; j < rows[i].nmeta; j++) {
-            struct meta_key *k = key_of(w, rows[i].meta[j].name);
+            struct meta_key **same = &last[MIN(j, (uint32_t)LAST - 1)], *k = *same;
 
+            if (!k || !str_eq(k->name, rows[i].meta[j].name))
+                k = *same = key_of(w, rows[i].meta[j].name);
             if (k->n == 0 || k->rows[k->n - 1] != i) /* of two of a name the first */
                 add_value(w, k, i, rows[i].meta[j].value);
         }

@@ -87,6 +87,11 @@ struct column_in {
     ZSTD_DCtx *zstd;
     struct slab *slab;
     uint64_t budget; /* bytes that may still be decoded: hostile blocks do not grow without end */
+    struct log_limits limits; /* asked now and then where a column's reading is long: tests of many values */
+    struct err *stopped;      /* where its sentence goes */
+    uint64_t work;            /* since it was asked */
+    int64_t looked_ns;        /* when the clock was looked at... */
+    uint32_t look_in;         /* ... and after how many tests it is again */
 };
 
 /* bytes as column_out_end wrote them, borrowed. Charges what it takes. ERR_CORRUPT without a sentence, as all below. */
@@ -166,17 +171,30 @@ struct text {
     struct str separator;   /* SPLIT */
     uint64_t total;         /* SPLIT: bytes of all values */
     const uint32_t *places; /* DICT, decoded */
+
+    /* NUMBERS, TIMES, read at least in part: the integers, and times of the rows. */
+    const int64_t *v, *v_more, *ref;
+    const char *bytes; /* ... and HEX: of literal */
 };
 
 int text_parse(struct column_in *in, uint32_t n, unsigned depth, struct text **out);
 int text_read(struct column_in *in, struct text *t, const int64_t *ref);
+/*
+ * Like text_read, of the values whose bits are set: of others nothing may be looked at. Of kinds that cost much to write out, else it
+ * reads all. ref need not be given again.
+ */
+int text_read_some(struct column_in *in, struct text *t, const int64_t *ref, const uint64_t *want);
+static inline bool text_is_costly(const struct text *t)
+{
+    return t->kind == TEXT_NUMBERS || t->kind == TEXT_TIMES || t->kind == TEXT_HEX || t->kind == TEXT_DICT;
+}
 static inline struct str text_at(const struct text *t, uint32_t i)
 {
     return str_n(t->base + cell_at(t->cells[i]), cell_n(t->cells[i]));
 }
 /* Like text_read for DICT: its values and places, not the cells. */
 int text_read_dict(struct column_in *in, struct text *t);
-/* Only ASCII, no backslash, in all values? After text_read. */
+/* Only ASCII, no backslash, in all values? After text_read, text_read_some. */
 bool text_plain(struct text *t);
 /*
  * Sets the bits of values that contain the needle (shred_find.c). want: bits of values that matter, or NULL: all; others may be set
@@ -184,6 +202,12 @@ bool text_plain(struct text *t);
  */
 int text_find(struct column_in *in, struct text *t, const int64_t *ref, struct str needle, const uint64_t *want,
               uint64_t *bits);
+/*
+ * Takes the bits of values away that fail the test (shred_match.c). Values whose bits are set contain the needle (which may be empty).
+ * ERR_CORRUPT, or what in->limits say.
+ */
+int text_match(struct column_in *in, struct text *t, const int64_t *ref, struct str needle, const struct log_line_test *test,
+               uint64_t *bits);
 const char *text_kind_name(enum text_kind k);
 
 #endif

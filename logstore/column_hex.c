@@ -147,7 +147,7 @@ int hex_parse(struct column_in *in, struct text *t)
     return 0;
 }
 
-int hex_read(struct column_in *in, struct text *t)
+int hex_read(struct column_in *in, struct text *t, const uint64_t *want)
 {
     static const char digits[] = "0123456789abcdef";
     const char *form, *packed;
@@ -162,24 +162,27 @@ int hex_read(struct column_in *in, struct text *t)
     uint32_t nbytes = (np + 1) / 2;
     if (t->run.n != (uint64_t)n * nbytes)
         return ERR_CORRUPT;
-    char *out = in_alloc(in, (size_t)n * len);
-    uint64_t *cells = cells_even(in, n, len);
-    if (!out || !cells)
-        return ERR_CORRUPT;
-    char *to = out;
-    for (uint32_t i = 0; i < n; i++, to += len) {
-        const uint8_t *from = (const uint8_t *)packed + i;
-
-        memcpy(to, form, len);
-        for (uint32_t k = 0; k + 1 < np; k += 2, from += n) {
-            to[places[k]] = digits[*from >> 4];
-            to[places[k + 1]] = digits[*from & 15];
-        }
-        if (np % 2)
-            to[places[np - 1]] = digits[*from >> 4];
+    if (!t->base) {
+        t->cells = cells_even(in, n, len);
+        t->base = in_alloc(in, (size_t)n * len);
+        t->base_n = (size_t)n * len;
+        t->bytes = form;
     }
-    t->base = out;
-    t->base_n = (size_t)n * len;
-    t->cells = cells;
+    if (!t->base || !t->cells)
+        return ERR_CORRUPT;
+    for (uint32_t w = 0; w * 64 < n; w++)
+        for (uint64_t left = wanted_bits(want, n, w); left; left &= left - 1) {
+            uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(left);
+            const uint8_t *from = (const uint8_t *)packed + i;
+            char *to = (char *)t->base + (size_t)i * len;
+
+            memcpy(to, form, len);
+            for (uint32_t k = 0; k + 1 < np; k += 2, from += n) {
+                to[places[k]] = digits[*from >> 4];
+                to[places[k + 1]] = digits[*from & 15];
+            }
+            if (np % 2)
+                to[places[np - 1]] = digits[*from >> 4];
+        }
     return 0;
 }

@@ -15,6 +15,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 static unsigned bits_of(uint64_t v)
 {
     return v ? 64 - (unsigned)__builtin_clzll(v) : 0;
@@ -39,47 +43,75 @@ static uint64_t find_scale(const int64_t *x, uint32_t n)
     return scale;
 }
 
-/* What orders 0, 1, 2 would cost in bits, about; and their least values. */
+/* What orders 0, 1, 2 would cost in bits, about; and between which values all lie. */
 struct survey {
     uint64_t cost[3];
-    int64_t min[3], max[3];
+    int64_t min, max;
 };
+enum { SURVEY_ALL = 2048, SURVEY_RUN = 64, SURVEY_STEP = 512 };
 
-static void look_at(const int64_t *x, uint32_t n, struct survey *s)
+/* Adds what orders 0, 1, 2 cost for x[from..end-1]. */
+static void add_costs(const int64_t *x, uint32_t from, uint32_t end, struct survey *s)
 {
-    int64_t last = x[0], step = 0;
+    int64_t last = x[from], step = 0;
 
-    for (int k = 0; k < 3; k++) {
-        s->cost[k] = 0;
-        s->min[k] = INT64_MAX;
-        s->max[k] = INT64_MIN;
-    }
-    s->min[0] = s->max[0] = x[0];
-    for (uint32_t i = 1; i < n; i++) {
+    s->cost[0] += bits_of((uint64_t)x[from] - (uint64_t)s->min);
+    for (uint32_t i = from + 1; i < end; i++) {
         int64_t d = (int64_t)((uint64_t)x[i] - (uint64_t)last), dd = (int64_t)((uint64_t)d - (uint64_t)step);
 
-        s->min[0] = MIN(s->min[0], x[i]);
-        s->max[0] = MAX(s->max[0], x[i]);
-        s->min[1] = MIN(s->min[1], d);
-        s->max[1] = MAX(s->max[1], d);
-        if (i > 1) {
-            s->min[2] = MIN(s->min[2], dd);
-            s->max[2] = MAX(s->max[2], dd);
-            s->cost[2] += bits_of(zigzag(dd));
-        }
+        s->cost[0] += bits_of((uint64_t)x[i] - (uint64_t)s->min);
         s->cost[1] += bits_of(zigzag(d));
+        if (i > from + 1)
+            s->cost[2] += bits_of(zigzag(dd));
         last = x[i];
         step = d;
     }
-    for (uint32_t i = 0; i < n; i++)
-        s->cost[0] += bits_of((uint64_t)x[i] - (uint64_t)s->min[0]);
+}
+
+/* Of many values some in a row are looked at, some left out, and so on. */
+static void look_at(const int64_t *x, uint32_t n, struct survey *s)
+{
+    uint32_t seen = 0;
+
+    *s = (struct survey){.min = x[0], .max = x[0]};
+    for (uint32_t i = 1; i < n; i++) {
+        s->min = MIN(s->min, x[i]);
+        s->max = MAX(s->max, x[i]);
+    }
+    if (n < SURVEY_ALL) {
+        add_costs(x, 0, n, s);
+        return;
+    }
+    for (uint32_t i = 0; i + SURVEY_RUN <= n; i += SURVEY_STEP, seen += SURVEY_RUN)
+        add_costs(x, i, i + SURVEY_RUN, s);
+    for (int k = 0; k < 3; k++)
+        s->cost[k] = s->cost[k] * n / seen;
+}
+
+/* The least difference of that order. */
+static int64_t least(const int64_t *x, uint32_t n, uint8_t order, int64_t min)
+{
+    uint64_t last = (uint64_t)x[0], step = n > 1 ? (uint64_t)x[1] - last : 0;
+
+    if (order == 0)
+        return min;
+    min = INT64_MAX;
+    for (uint32_t i = 1; i < n; i++) {
+        uint64_t d = (uint64_t)x[i] - last;
+
+        if (i >= order)
+            min = MIN(min, (int64_t)(order == 1 ? d : d - step));
+        step = d;
+        last = (uint64_t)x[i];
+    }
+    return min;
 }
 
 static uint8_t choose_order(const struct survey *s, uint32_t n)
 {
     uint8_t best = 0;
 
-    if (n < 4 || s->min[0] == s->max[0])
+    if (n < 4 || s->min == s->max)
         return 0;
     if (s->cost[1] + s->cost[1] / 8 + 16 < s->cost[best])
         best = 1;
@@ -94,6 +126,11 @@ static uint64_t residuals(const int64_t *x, uint32_t n, uint8_t order, bool zz, 
 {
     uint64_t all = 0, last = (uint64_t)x[0], step = n > 1 ? (uint64_t)x[1] - last : 0;
 
+    if (order == 0 && scale == 1) {
+        for (uint32_t i = 0; i < n; i++)
+            all |= out[i] = (uint64_t)x[i] - base;
+        return all;
+    }
     for (uint32_t i = 0; i < n; i++) {
         uint64_t v = (uint64_t)x[i], r;
 
@@ -122,13 +159,36 @@ static uint64_t residuals(const int64_t *x, uint32_t n, uint8_t order, bool zz, 
     return all;
 }
 
+/* Byte k of every value. */
+static void take_plane(const uint64_t *r, uint32_t n, unsigned k, uint8_t *to)
+{
+    uint32_t i = 0;
+
+#ifdef __SSE2__
+    const __m128i byte = _mm_set1_epi32(255), shift = _mm_cvtsi32_si128((int)(8 * k));
+
+    for (; i + 16 <= n; i += 16) {
+        __m128i four[4];
+
+        for (unsigned j = 0; j < 4; j++) {
+            __m128i a = _mm_srl_epi64(_mm_loadu_si128((const __m128i *)(const void *)(r + i + 4 * j)), shift);
+            __m128i b = _mm_srl_epi64(_mm_loadu_si128((const __m128i *)(const void *)(r + i + 4 * j + 2)), shift);
+
+            four[j] = _mm_and_si128(_mm_castps_si128(_mm_shuffle_ps(_mm_castsi128_ps(a), _mm_castsi128_ps(b), _MM_SHUFFLE(2, 0, 2, 0))), byte);
+        }
+        _mm_storeu_si128((__m128i *)(void *)(to + i), _mm_packus_epi16(_mm_packs_epi32(four[0], four[1]), _mm_packs_epi32(four[2], four[3])));
+    }
+#endif
+    for (; i < n; i++)
+        to[i] = (uint8_t)(r[i] >> (8 * k));
+}
+
 static void write_planes(struct column_out *o, const uint64_t *r, uint32_t n, unsigned nplanes)
 {
     uint8_t *plane = slab_array(o->slab, uint8_t, n);
 
     for (unsigned k = 0; k < nplanes; k++) {
-        for (uint32_t i = 0; i < n; i++)
-            plane[i] = (uint8_t)(r[i] >> (8 * k));
+        take_plane(r, n, k, plane);
         out_bytes(o, POOL_NUMS, plane, n);
     }
 }
@@ -140,7 +200,7 @@ uint64_t ints_cost(const int64_t *x, uint32_t n)
     if (n == 0)
         return 0;
     look_at(x, n, &s);
-    return s.min[0] == s.max[0] ? 1 : s.cost[choose_order(&s, n)];
+    return s.min == s.max ? 1 : s.cost[choose_order(&s, n)];
 }
 
 void ints_write(struct column_out *o, const int64_t *x, uint32_t n)
@@ -155,10 +215,11 @@ void ints_write(struct column_out *o, const int64_t *x, uint32_t n)
     look_at(x, n, &s);
     uint8_t order = choose_order(&s, n);
     /* Wrapping differences cannot be divided. */
-    bool wide = s.max[0] > INT64_MAX / 4 || s.min[0] < INT64_MIN / 4;
-    uint64_t scale = wide || s.min[0] == s.max[0] || s.cost[order] < (uint64_t)n * 10 ? 1 : find_scale(x, n);
-    bool zz = order > 0 && s.min[order] < 0;
-    uint64_t base = zz ? 0 : (uint64_t)s.min[order];
+    bool wide = s.max > INT64_MAX / 4 || s.min < INT64_MIN / 4;
+    uint64_t scale = wide || s.min == s.max || s.cost[order] < (uint64_t)n * 10 ? 1 : find_scale(x, n);
+    int64_t min = least(x, n, order, s.min);
+    bool zz = order > 0 && min < 0;
+    uint64_t base = zz ? 0 : (uint64_t)min;
     uint64_t *r = slab_array(o->slab, uint64_t, n);
     unsigned nplanes = (bits_of(residuals(x, n, order, zz, base, scale, r)) + 7) / 8;
 

@@ -224,33 +224,49 @@ static inline char *put_number(char *end, int64_t v, uint32_t decimals, uint32_t
     return p;
 }
 
-int numbers_read(struct column_in *in, struct text *t)
+/* The integers, and room for what they are written as. */
+static int open_numbers(struct column_in *in, struct text *t, size_t stride)
 {
-    uint32_t n = t->n, suffix_n = t->literal.n - t->prefix_n;
-    size_t stride = NUMBER_MAX + t->literal.n;
+    uint32_t n = t->n;
     int64_t *v = in_alloc(in, (n + (size_t)1) * sizeof *v), *decimals = in_alloc(in, (n + (size_t)1) * sizeof *v);
     uint64_t *cells = in_alloc(in, (n + (size_t)1) * sizeof *cells);
     char *out = in_alloc(in, n * stride);
-    const char *affix;
 
-    if (!v || !decimals || !cells || !out || ints_read(in, &t->ints, v) < 0 || ints_read(in, &t->more, decimals) < 0 ||
-        run_bytes(in, &t->literal, &affix) < 0)
+    if (!v || !decimals || !cells || !out || ints_read(in, &t->ints, v) < 0 || ints_read(in, &t->more, decimals) < 0)
         return ERR_CORRUPT;
-    for (uint32_t i = 0; i < n; i++) {
-        char *begin = out + i * stride, *end = begin + stride - suffix_n;
-
-        if (decimals[i] < 0 || decimals[i] > DIGITS_MAX)
-            return ERR_CORRUPT;
-        char *p = put_number(end, v[i], (uint32_t)decimals[i], t->width);
-        if (t->literal.n) {
-            p -= t->prefix_n;
-            memcpy(p, affix, t->prefix_n);
-            memcpy(end, affix + t->prefix_n, suffix_n);
-        }
-        cells[i] = cell((uint64_t)(p - out), (uint64_t)(end + suffix_n - p));
-    }
+    t->v = v;
+    t->v_more = decimals;
     t->base = out;
     t->base_n = n * stride;
     t->cells = cells;
+    return 0;
+}
+
+int numbers_read(struct column_in *in, struct text *t, const uint64_t *want)
+{
+    uint32_t n = t->n, suffix_n = t->literal.n - t->prefix_n;
+    size_t stride = NUMBER_MAX + t->literal.n;
+    const char *affix;
+
+    if ((!t->v && open_numbers(in, t, stride) < 0) || run_bytes(in, &t->literal, &affix) < 0)
+        return ERR_CORRUPT;
+    char *out = (char *)t->base;
+    uint64_t *cells = (uint64_t *)t->cells;
+    t->bytes = affix;
+    for (uint32_t w = 0; w * 64 < n; w++)
+        for (uint64_t left = wanted_bits(want, n, w); left; left &= left - 1) {
+            uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(left);
+            char *end = out + (i + (size_t)1) * stride - suffix_n;
+
+            if (t->v_more[i] < 0 || t->v_more[i] > DIGITS_MAX)
+                return ERR_CORRUPT;
+            char *p = put_number(end, t->v[i], (uint32_t)t->v_more[i], t->width);
+            if (t->literal.n) {
+                p -= t->prefix_n;
+                memcpy(p, affix, t->prefix_n);
+                memcpy(end, affix + t->prefix_n, suffix_n);
+            }
+            cells[i] = cell((uint64_t)(p - out), (uint64_t)(end + suffix_n - p));
+        }
     return 0;
 }

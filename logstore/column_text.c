@@ -61,6 +61,33 @@ static void write_strings(struct column_out *o, const struct str *v, uint32_t n)
 
 /* --- dictionary ------------------------------------------------------------------------------------- */
 
+/* Mostly they are short: then no call is made. */
+static inline bool equal(struct str a, struct str b)
+{
+    uint64_t x, y, x2, y2;
+    uint32_t u, v, u2, v2;
+
+    if (a.n != b.n)
+        return false;
+    if (a.n > 16)
+        return memcmp(a.p, b.p, a.n) == 0;
+    if (a.n >= 8) {
+        memcpy(&x, a.p, 8);
+        memcpy(&y, b.p, 8);
+        memcpy(&x2, a.p + a.n - 8, 8);
+        memcpy(&y2, b.p + a.n - 8, 8);
+        return x == y && x2 == y2;
+    }
+    if (a.n >= 4) {
+        memcpy(&u, a.p, 4);
+        memcpy(&v, b.p, 4);
+        memcpy(&u2, a.p + a.n - 4, 4);
+        memcpy(&v2, b.p + a.n - 4, 4);
+        return u == v && u2 == v2;
+    }
+    return a.n == 0 || (a.p[0] == b.p[0] && a.p[a.n / 2] == b.p[a.n / 2] && a.p[a.n - 1] == b.p[a.n - 1]);
+}
+
 struct dict {
     struct str *values;
     int64_t *places;
@@ -116,7 +143,7 @@ static bool dict_build(struct slab *slab, const struct str *v, uint32_t n, uint3
         uint64_t h = hash_str(v[i]);
         uint32_t s = (uint32_t)(h ^ h >> 32) & mask;
 
-        while (table[s] && !str_eq(d->values[table[s] - 1], v[i]))
+        while (table[s] && !equal(d->values[table[s] - 1], v[i]))
             s = (s + 1) & mask;
         if (!table[s]) {
             if (d->n == max || (i >= DICT_PROBE && d->n > i - i / 4))
@@ -351,32 +378,65 @@ static int strings_read(struct column_in *in, struct text *t)
     return at == t->run.n ? 0 : ERR_CORRUPT;
 }
 
+/* Places as they mostly are: plain numbers of one or two bytes, which need not be made wide first. */
+static bool are_narrow(const struct ints *x)
+{
+    return x->order == 0 && !x->zigzag && x->base == 0 && x->scale == 1 && (x->nplanes == 1 || x->nplanes == 2);
+}
+
+static int read_narrow(struct column_in *in, const struct ints *x, uint32_t *out)
+{
+    const char *low, *high = NULL;
+
+    if (run_bytes(in, &x->planes[0], &low) < 0 || (x->nplanes > 1 && run_bytes(in, &x->planes[1], &high) < 0))
+        return ERR_CORRUPT;
+    for (uint32_t i = 0; i < x->n && !high; i++)
+        out[i] = (uint8_t)low[i];
+    for (uint32_t i = 0; i < x->n && high; i++)
+        out[i] = (uint32_t)(uint8_t)high[i] << 8 | (uint8_t)low[i];
+    return 0;
+}
+
+static int read_wide(struct column_in *in, const struct ints *x, uint32_t *out)
+{
+    int64_t *wide = in_alloc(in, (x->n + (size_t)1) * sizeof *wide);
+
+    if (!wide || ints_read(in, x, wide) < 0)
+        return ERR_CORRUPT;
+    for (uint32_t i = 0; i < x->n; i++)
+        out[i] = (uint64_t)wide[i] < UINT32_MAX ? (uint32_t)wide[i] : UINT32_MAX;
+    return 0;
+}
+
 int text_read_dict(struct column_in *in, struct text *t)
 {
     if (t->places)
         return 0;
-    int64_t *wide = in_alloc(in, (t->n + (size_t)1) * sizeof *wide);
-    uint32_t *places = in_alloc(in, (t->n + (size_t)1) * sizeof *places);
+    uint32_t *places = in_alloc(in, (t->n + (size_t)1) * sizeof *places), most = 0;
 
-    if (!wide || !places || text_read(in, t->sub, NULL) < 0 || ints_read(in, &t->ints, wide) < 0)
+    if (!places || text_read(in, t->sub, NULL) < 0 ||
+        (are_narrow(&t->ints) ? read_narrow(in, &t->ints, places) : read_wide(in, &t->ints, places)) < 0)
         return ERR_CORRUPT;
-    for (uint32_t i = 0; i < t->n; i++) {
-        if ((uint64_t)wide[i] >= t->nsub)
-            return ERR_CORRUPT;
-        places[i] = (uint32_t)wide[i];
-    }
+    for (uint32_t i = 0; i < t->n; i++)
+        most = MAX(most, places[i]);
+    if (t->n && most >= t->nsub)
+        return ERR_CORRUPT;
     t->places = places;
     return 0;
 }
 
-static int dict_read(struct column_in *in, struct text *t)
+static int dict_read(struct column_in *in, struct text *t, const uint64_t *want)
 {
-    uint64_t *cells = in_alloc(in, (t->n + (size_t)1) * sizeof *cells);
+    uint64_t *cells = t->cells ? (uint64_t *)t->cells : in_alloc(in, (t->n + (size_t)1) * sizeof *cells);
 
     if (!cells || text_read_dict(in, t) < 0)
         return ERR_CORRUPT;
-    for (uint32_t i = 0; i < t->n; i++)
-        cells[i] = t->sub->cells[t->places[i]];
+    for (uint32_t w = 0; w * 64 < t->n; w++)
+        for (uint64_t left = wanted_bits(want, t->n, w); left; left &= left - 1) {
+            uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(left);
+
+            cells[i] = t->sub->cells[t->places[i]];
+        }
     t->base = t->sub->base;
     t->base_n = t->sub->base_n;
     t->cells = cells;
@@ -391,13 +451,13 @@ static int read_kind(struct column_in *in, struct text *t, const int64_t *ref)
     case TEXT_STRINGS:
         return strings_read(in, t);
     case TEXT_DICT:
-        return dict_read(in, t);
+        return dict_read(in, t, NULL);
     case TEXT_NUMBERS:
-        return numbers_read(in, t);
+        return numbers_read(in, t, NULL);
     case TEXT_TIMES:
-        return log_times_read(in, t, ref);
+        return log_times_read(in, t, ref, NULL);
     case TEXT_HEX:
-        return hex_read(in, t);
+        return hex_read(in, t, NULL);
     case TEXT_SPLIT:
         return split_read(in, t);
     case TEXT_IPS:
@@ -415,6 +475,24 @@ int text_read(struct column_in *in, struct text *t, const int64_t *ref)
         return ERR_CORRUPT;
     t->ready = true;
     return 0;
+}
+
+int text_read_some(struct column_in *in, struct text *t, const int64_t *ref, const uint64_t *want)
+{
+    if (t->ready)
+        return 0;
+    switch (t->kind) {
+    case TEXT_NUMBERS:
+        return numbers_read(in, t, want);
+    case TEXT_TIMES:
+        return log_times_read(in, t, ref, want);
+    case TEXT_HEX:
+        return hex_read(in, t, want);
+    case TEXT_DICT:
+        return dict_read(in, t, want);
+    default:
+        return text_read(in, t, ref);
+    }
 }
 
 static bool plain_bytes(const char *p, size_t n)
@@ -440,8 +518,8 @@ bool text_plain(struct text *t)
 
         if (t->kind == TEXT_DICT)
             yes = text_plain(t->sub);
-        else if (t->kind == TEXT_NUMBERS) /* between the numbers lies anything */
-            yes = t->n == 0 || plain_bytes(text_at(t, 0).p, text_at(t, 0).n);
+        else if (text_is_costly(t)) /* no dictionary: what is written out is ASCII, and between that lies anything */
+            yes = plain_bytes(t->bytes, t->literal.n);
         else
             yes = plain_bytes(t->base, t->base_n);
         t->plain = yes ? YES : NO;

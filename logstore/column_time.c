@@ -237,50 +237,59 @@ static void put_day(char *p, enum form form, int32_t days)
     put_two(p + 2, (unsigned)y % 100);
 }
 
-/* Writes the values into out, t->literal.n bytes each. form is changed: it holds the day written last. */
-static int put_times(const struct text *t, const int64_t *v, const int64_t *ref, char *form, char *out)
+/* Writes the values wanted, t->literal.n bytes each. form is changed: it holds the day written last. */
+static int put_times(const struct text *t, const uint64_t *want, char *form)
 {
     size_t at = clock_at[t->form], len = t->literal.n;
     uint64_t unit = powers[t->width], max = (t->form == CLOCK ? 1 : (uint64_t)DAYS_MAX) * DAY_S * unit;
     int32_t day = -1;
 
-    for (uint32_t i = 0; i < t->n; i++, out += len) {
-        uint64_t x = (uint64_t)v[i] + (ref ? (uint64_t)row_time(ref[i], t->form, t->width) : 0);
+    for (uint32_t w = 0; w * 64 < t->n; w++)
+        for (uint64_t left = wanted_bits(want, t->n, w); left; left &= left - 1) {
+            uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(left);
+            uint64_t x = (uint64_t)t->v[i] + (t->ref ? (uint64_t)row_time(t->ref[i], t->form, t->width) : 0);
+            char *out = (char *)t->base + i * len;
 
-        if (x >= max)
-            return ERR_CORRUPT;
-        uint64_t s = x / unit;
-        uint32_t frac = (uint32_t)(x - s * unit), clock = (uint32_t)(s % DAY_S);
-        if (at && (int32_t)(s / DAY_S) != day) {
-            day = (int32_t)(s / DAY_S);
-            put_day(form, t->form, day);
+            if (x >= max)
+                return ERR_CORRUPT;
+            uint64_t s = x / unit;
+            uint32_t frac = (uint32_t)(x - s * unit), clock = (uint32_t)(s % DAY_S);
+            if (at && (int32_t)(s / DAY_S) != day) {
+                day = (int32_t)(s / DAY_S);
+                put_day(form, t->form, day);
+            }
+            memcpy(out, form, len);
+            put_two(out + at, clock / 3600);
+            put_two(out + at + 3, clock / 60 % 60);
+            put_two(out + at + 6, clock % 60);
+            for (unsigned k = t->width; k > 0; k--, frac /= 10)
+                out[at + 8 + k] = (char)('0' + frac % 10);
         }
-        memcpy(out, form, len);
-        put_two(out + at, clock / 3600);
-        put_two(out + at + 3, clock / 60 % 60);
-        put_two(out + at + 6, clock % 60);
-        for (unsigned k = t->width; k > 0; k--, frac /= 10)
-            out[at + 8 + k] = (char)('0' + frac % 10);
-    }
     return 0;
 }
 
-int log_times_read(struct column_in *in, struct text *t, const int64_t *ref)
+static int open_times(struct column_in *in, struct text *t, const int64_t *ref)
 {
-    size_t len = t->literal.n;
     int64_t *v = in_alloc(in, (t->n + (size_t)1) * sizeof *v);
-    char *out = in_alloc(in, t->n * len), form[TEXT_MAX];
-    uint64_t *cells = cells_even(in, t->n, len);
-    const char *literal;
+    char *out = in_alloc(in, t->n * (size_t)t->literal.n);
+    uint64_t *cells = cells_even(in, t->n, t->literal.n);
 
-    if ((t->to_row && !ref) || !v || !out || !cells || ints_read(in, &t->ints, v) < 0 ||
-        run_bytes(in, &t->literal, &literal) < 0)
+    if ((t->to_row && !ref) || !v || !out || !cells || ints_read(in, &t->ints, v) < 0)
         return ERR_CORRUPT;
-    memcpy(form, literal, len);
-    if (put_times(t, v, t->to_row ? ref : NULL, form, out) < 0)
-        return ERR_CORRUPT;
+    t->v = v;
+    t->ref = t->to_row ? ref : NULL;
     t->base = out;
-    t->base_n = t->n * len;
+    t->base_n = t->n * (size_t)t->literal.n;
     t->cells = cells;
     return 0;
+}
+
+int log_times_read(struct column_in *in, struct text *t, const int64_t *ref, const uint64_t *want)
+{
+    char form[TEXT_MAX];
+
+    if ((!t->v && open_times(in, t, ref) < 0) || run_bytes(in, &t->literal, &t->bytes) < 0)
+        return ERR_CORRUPT;
+    memcpy(form, t->bytes, t->literal.n);
+    return put_times(t, want, form);
 }

@@ -110,15 +110,15 @@ static void use_rows(struct log_cursor *c, uint32_t first, uint32_t n)
 }
 
 /* Lines, metadata and fields of the rows in c->rows. */
-static int fill(struct log_cursor *c, bool lines, bool meta, bool fields, struct err *e)
+static int fill(struct log_cursor *c, const struct cursor_want *want, struct err *e)
 {
     if (c->in_block)
-        return cursor_fill_block(c, lines, meta, fields, e);
+        return cursor_fill_block(c, want, e);
     for (uint32_t i = 0; i < c->n; i++) {
         const struct log_head_row *r = c->head_rows[c->at[i]];
-        if (lines)
+        if (want->lines || c->select->o.nhints) /* hints are not asked here: who looks again may need it */
             c->rows[i].line = str_n(r->line, r->line_bytes);
-        if (meta) {
+        if (want->meta) {
             c->rows[i].meta = r->meta;
             c->rows[i].nmeta = r->nmeta;
         }
@@ -139,6 +139,7 @@ static bool any_deleted(const struct log_cursor *c)
 /* Takes out what is deleted. What the filter asks of a record costs its line; so only where a delete touches the stream. */
 static int drop_deleted(struct log_cursor *c, struct err *e)
 {
+    static const struct cursor_want all = {.lines = true, .meta = true};
     struct log_select *s = c->select;
     uint32_t kept = 0;
     int rc;
@@ -148,7 +149,7 @@ static int drop_deleted(struct log_cursor *c, struct err *e)
     for (uint32_t first = 0, n; first < c->nitems; first += n) {
         n = MIN((uint32_t)PORTION_ROWS, c->nitems - first);
         use_rows(c, first, n);
-        if ((rc = fill(c, true, true, false, e)) < 0)
+        if ((rc = fill(c, &all, e)) < 0)
             return rc;
         for (uint32_t i = 0; i < n; i++) {
             const struct log_row *r = &c->rows[i];
@@ -232,6 +233,7 @@ static int give_portion(struct log_cursor *c, struct err *e)
 {
     struct log_select *s = c->select;
     int64_t mint = select_mint(s), maxt = select_maxt(s);
+    struct cursor_want want = {s->o.lines, s->o.meta, s->o.parser != LOG_PARSER_NONE, s->o.meta_names, s->o.nmeta_names};
     uint32_t n = MIN((uint32_t)PORTION_ROWS, c->to - c->from);
     uint64_t bytes = 0;
     int rc;
@@ -242,13 +244,13 @@ static int give_portion(struct log_cursor *c, struct err *e)
         if (s->o.backward ? x->t_ns < mint : x->t_ns > maxt)
             break;
         c->at[c->n] = x->at;
-        c->rows[c->n++] = (struct log_row){.t_ns = x->t_ns, .stream = x->stream};
+        c->rows[c->n++] = (struct log_row){.t_ns = x->t_ns, .stream = x->stream, .told = c->in_block && s->o.nhints};
     }
     if (s->o.backward)
         c->to -= c->n;
     else
         c->from += c->n;
-    if ((rc = fill(c, s->o.lines, s->o.meta, s->o.parser != LOG_PARSER_NONE, e)) < 0)
+    if ((rc = fill(c, &want, e)) < 0)
         return rc;
     for (uint32_t i = 0; i < c->n; i++)
         bytes += c->rows[i].line.n;

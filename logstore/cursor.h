@@ -41,8 +41,14 @@ struct log_cursor {
 /* cursor_block.c, cursor_head.c: the items of the unit in the window, by stream or arrival, not sorted yet. */
 int cursor_open_block(struct log_cursor *c, const struct select_unit *u, struct err *e);
 int cursor_open_head(struct log_cursor *c, const struct select_unit *u, struct err *e);
-/* Lines, metadata and fields for rows[i], whose item is at[i]; what is wanted says the select. */
-int cursor_fill_block(struct log_cursor *c, bool lines, bool meta, bool fields, struct err *e);
+/* What rows are given. names: of metadata these only; NULL: all. */
+struct cursor_want {
+    bool lines, meta, fields;
+    const struct str *names;
+    uint32_t nnames;
+};
+/* Lines, metadata and fields for rows[i], whose item is at[i]; which fields says the select. */
+int cursor_fill_block(struct log_cursor *c, const struct cursor_want *want, struct err *e);
 void cursor_add_item(struct log_cursor *c, int64_t t_ns, uint32_t stream, uint32_t at);
 
 #endif

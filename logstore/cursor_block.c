@@ -2,7 +2,8 @@
  * cursor_block.c - rows of a block: whether it may matter is asked of its filter, what matters of its columns, and only then are
  * lines made.
  *
- * (1) A FIELD hint is left aside for a block with a matching stream, or with metadata, of that name: there the field does not get it.
+ * (1) The label that a FIELD or META hint speaks of may be the stream's, or (FIELD) be metadata, instead. So it is failed only by
+ *     rows that have none of its values anywhere: in the line, in the metadata, in the labels of their stream.
  */
 #include "logstore/cursor.h"
 
@@ -20,21 +21,6 @@ static uint32_t lower(const int64_t *t, uint32_t lo, uint32_t hi, int64_t t_ns)
     return lo;
 }
 
-/* The hints that hold for all rows of the block that are asked for. */
-static uint32_t hints_for(const struct log_select *s, const uint32_t *numbers, const struct log_slice_dir *dir, uint32_t block, uint32_t from,
-                          uint32_t to, struct log_hint *out)
-{
-    uint64_t not_these = 0;
-    uint32_t n = 0;
-
-    for (uint32_t i = from; i < to; i++)
-        if (numbers[dir->streams[i].sid] != SELECT_NONE && numbers[dir->streams[i].sid] != SELECT_MATCHES)
-            not_these |= s->streams[numbers[dir->streams[i].sid] - 1].no_hints;
-    for (uint32_t i = 0; i < s->o.nhints; i++)
-        if (!(not_these >> i & 1) && !(s->o.hints[i].kind == LOG_HINT_FIELD && log_slice_has_meta(dir, block, s->o.hints[i].name)))
-            out[n++] = s->o.hints[i];
-    return n;
-}
 
 static void set_bits(struct log_bits *b, uint32_t first, uint32_t end)
 {
@@ -63,7 +49,36 @@ struct opened {
     uint32_t from, to;       /* streams of the block */
     uint32_t block;
     const int64_t *t;
+    uint64_t by_streams; /* hints that some of these streams pass by their labels; (1) */
 };
+
+static uint64_t passed_by(const struct log_cursor *c, const struct opened *o, uint32_t i)
+{
+    uint32_t number = o->numbers[o->dir->streams[i].sid];
+
+    return number == SELECT_NONE || number == SELECT_MATCHES ? 0 : c->select->streams[number - 1].passes;
+}
+
+/* The hint, asked of the metadata; false: the block has none of that name. */
+static bool hint_of_meta(const struct opened *o, const struct log_hint *h, struct log_hint *out)
+{
+    if (h->kind != LOG_HINT_FIELD || !log_slice_has_meta(o->dir, o->block, h->name))
+        return false;
+    *out = (struct log_hint){.kind = LOG_HINT_META, .name = h->name, .values = h->values, .nvalues = h->nvalues};
+    return true;
+}
+
+static bool filter_lets_pass(const struct log_cursor *c, const struct opened *o, struct str filter)
+{
+    const struct log_select_opts *q = &c->select->o;
+    struct log_hint meta;
+
+    for (uint32_t i = 0; i < q->nhints; i++)
+        if (!(o->by_streams >> i & 1) && !log_filter_may_match(filter, &q->hints[i], 1) &&
+            !(hint_of_meta(o, &q->hints[i], &meta) && log_filter_may_match(filter, &meta, 1)))
+            return false;
+    return true;
+}
 
 /* Rows of matching streams in the window. Returns how many. */
 static uint32_t mark_rows(struct log_cursor *c, const struct opened *o)
@@ -107,15 +122,50 @@ static void take_rows(struct log_cursor *c, const struct opened *o)
     }
 }
 
-static int narrow(struct log_cursor *c, const struct log_hint *hints, uint32_t n, uint64_t raw_bytes, struct err *e)
+/* (1): to rows that have the value in the line, in the metadata, or in the labels of their stream. */
+static int narrow_anywhere(struct log_cursor *c, const struct opened *o, uint32_t i, bool meta_too, const struct log_hint *meta, struct err *e)
+{
+    uint64_t in_line[LOG_BLOCK_ROWS_MAX / 64], other[LOG_BLOCK_ROWS_MAX / 64];
+    struct log_bits kept = {in_line, c->bits.n}, more = {other, c->bits.n};
+    uint32_t words = (c->bits.n + 63) / 64, first, end;
+    int rc;
+
+    memcpy(in_line, c->bits.w, words * sizeof *in_line);
+    if ((rc = log_block_narrow(c->block, &c->select->o.hints[i], &kept, e)) < 0)
+        return rc;
+    if (meta_too) {
+        memcpy(other, c->bits.w, words * sizeof *other);
+        if ((rc = log_block_narrow(c->block, meta, &more, e)) < 0)
+            return rc;
+        for (uint32_t k = 0; k < words; k++)
+            in_line[k] |= other[k];
+    }
+    memset(other, 0, words * sizeof *other);
+    for (uint32_t k = o->from; k < o->to; k++)
+        if (passed_by(c, o, k) >> i & 1) {
+            log_slice_rows(o->dir, o->block, k, &first, &end);
+            set_bits(&more, first, end);
+        }
+    for (uint32_t k = 0; k < words; k++)
+        c->bits.w[k] &= in_line[k] | other[k];
+    return 0;
+}
+
+static int narrow(struct log_cursor *c, const struct opened *o, uint64_t raw_bytes, struct err *e)
 {
     struct log_select *s = c->select;
+    const struct log_hint *hints = s->o.hints;
+    uint32_t n = s->o.nhints;
     int rc;
 
     for (uint32_t i = 0; i < n; i++) {
-        if ((rc = log_block_narrow(c->block, &hints[i], &c->bits, e)) < 0)
+        struct log_hint meta;
+        bool meta_too = hint_of_meta(o, &hints[i], &meta);
+
+        rc = meta_too || (o->by_streams >> i & 1) ? narrow_anywhere(c, o, i, meta_too, &meta, e) : log_block_narrow(c->block, &hints[i], &c->bits, e);
+        if (rc < 0)
             return rc;
-        if (hints[i].kind == LOG_HINT_LINE && i == 0)
+        if (log_hint_of_line(hints[i].kind) && i == 0)
             atomic_fetch_add_explicit(&s->bytes_raw, raw_bytes, memory_order_relaxed);
     }
     if (n == 0 && s->o.lines)
@@ -127,26 +177,27 @@ int cursor_open_block(struct log_cursor *c, const struct select_unit *u, struct 
 {
     struct log_select *s = c->select;
     struct select_day *d = &s->days[u->day];
-    struct log_hint hints[SELECT_HINTS_MAX];
     struct opened o = {.numbers = d->number, .block = u->block};
-    uint32_t nhints;
     struct str bytes;
     int rc;
 
     if ((rc = log_day_slice_dir(d->view, u->slice, &o.dir, e)) < 0)
         return rc;
     log_slice_streams(o.dir, u->block, &o.from, &o.to);
-    nhints = hints_for(s, o.numbers, o.dir, u->block, o.from, o.to, hints);
-    if (nhints) {
+    for (uint32_t i = o.from; i < o.to && s->o.nhints; i++)
+        o.by_streams |= passed_by(c, &o, i);
+    if (s->o.nhints) {
         if ((rc = log_day_filter(d->view, u->slice, u->block, &bytes, e)) < 0)
             return rc;
-        if (!log_filter_may_match(bytes, hints, nhints)) {
+        if (!filter_lets_pass(c, &o, bytes)) {
             atomic_fetch_add_explicit(&s->blocks_skipped, 1, memory_order_relaxed);
             return 0;
         }
     }
-    if (!c->block)
+    if (!c->block) {
         c->block = log_block_new();
+        log_block_limit(c->block, &s->o.limits);
+    }
     if ((rc = log_day_block(d->view, u->slice, u->block, &bytes, e)) < 0 || (rc = log_block_open(c->block, bytes, e)) < 0 ||
         (rc = log_block_times(c->block, &o.t, e)) < 0)
         return rc;
@@ -158,7 +209,7 @@ int cursor_open_block(struct log_cursor *c, const struct select_unit *u, struct 
     clear_bits(c, log_block_n(c->block));
     if (mark_rows(c, &o) == 0)
         return 0;
-    if ((rc = narrow(c, hints, nhints, o.dir->blocks[u->block].raw_bytes, e)) < 0)
+    if ((rc = narrow(c, &o, o.dir->blocks[u->block].raw_bytes, e)) < 0)
         return rc;
     take_rows(c, &o);
     return 0;
@@ -204,24 +255,24 @@ static void order_rows(struct log_cursor *c)
         c->idx[i] = c->at[c->order[i]];
 }
 
-int cursor_fill_block(struct log_cursor *c, bool lines, bool meta, bool fields, struct err *e)
+int cursor_fill_block(struct log_cursor *c, const struct cursor_want *want, struct err *e)
 {
     const struct log_select_opts *o = &c->select->o;
     int rc;
 
-    if (!lines && !meta && !fields)
+    if (!want->lines && !want->meta && !want->fields)
         return 0;
     order_rows(c);
     memset(c->found, 0, c->n * sizeof *c->found);
-    if ((lines && (rc = log_block_lines(c->block, c->idx, c->n, c->found, e)) < 0) ||
-        (meta && (rc = log_block_meta(c->block, c->idx, c->n, c->found, e)) < 0) ||
-        (fields && (rc = log_block_fields(c->block, o->parser, o->fields, o->nfields, c->idx, c->n, c->found, e)) < 0))
+    if ((want->lines && (rc = log_block_lines(c->block, c->idx, c->n, c->found, e)) < 0) ||
+        (want->meta && (rc = log_block_meta_of(c->block, want->names, want->nnames, c->idx, c->n, c->found, e)) < 0) ||
+        (want->fields && (rc = log_block_fields(c->block, o->parser, o->fields, o->nfields, c->idx, c->n, c->found, e)) < 0))
         return rc;
     for (uint32_t i = 0; i < c->n; i++) {
         struct log_row *r = &c->rows[c->order[i]];
         const struct log_row *f = &c->found[i];
         r->line = f->line;
-        if (lines && !r->line.p)
+        if (want->lines && !r->line.p)
             r->line = STR("");
         r->meta = f->meta;
         r->nmeta = f->nmeta;

@@ -36,6 +36,8 @@ struct minutes_out {
     uint32_t places_cap;
     struct str last_text;
     struct level *last; /* of that text; NULL: none yet */
+    const struct label *last_meta; /* where that text came from */
+    uint32_t last_nmeta;
     struct buf texts, streams;
 };
 
@@ -307,10 +309,16 @@ static void count_row(struct minutes_out *m, int64_t t_ns, size_t bytes, const s
     struct str text = STR("");
     struct level *l;
 
-    for (uint32_t i = 0; i < nmeta; i++)
-        if (str_eqz(meta[i].name, "detected_level"))
-            text = meta[i].value;
-    l = level_of(m, text);
+    if (m->last && meta == m->last_meta && nmeta == m->last_nmeta) { /* rows share sets */
+        l = m->last;
+    } else {
+        for (uint32_t i = 0; i < nmeta; i++)
+            if (str_eqz(meta[i].name, "detected_level"))
+                text = meta[i].value;
+        l = level_of(m, text);
+        m->last_meta = meta;
+        m->last_nmeta = nmeta;
+    }
     if (minute != l->minute)
         write_point(l);
     l->minute = minute;

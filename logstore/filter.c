@@ -157,9 +157,10 @@ static inline void set_add(struct hash_set *s, uint64_t h)
         set_grow(s);
 }
 
+/* A large one stays large while blocks fill it. */
 static void set_reset(struct hash_set *s)
 {
-    if (!s->slots || s->mask > 1 << 16) {
+    if (!s->slots || (s->mask > 1 << 16 && s->n < s->mask / 16)) {
         free(s->slots);
         *s = (struct hash_set){0};
         set_grow(s);
@@ -247,13 +248,18 @@ static uint64_t meta_hash(struct str name, struct str value)
 
 /* --- writing ------------------------------------------------------------------------------------------------ */
 
-enum { RECENT = 1 << 12 };
+enum { RECENT = 1 << 12, WAITING = 16 };
 
 struct filter_out {
     struct hash_set grams, ids, short_ids, metas;
     uint32_t recent[RECENT]; /* grams added lately */
     uint64_t lens, runs, totals;
     bool escapes;
+    struct { /* ids on their way into a set: the memory that they need is on its way too */
+        struct hash_set *set;
+        uint64_t hash;
+    } waiting[WAITING];
+    unsigned nwaiting; /* so far; the last WAITING of them are there */
     struct fuse_builder fuse;
 };
 
@@ -281,6 +287,7 @@ void filter_out_begin(struct filter_out *f)
     set_reset(&f->short_ids);
     set_reset(&f->metas);
     memset(f->recent, 0, sizeof f->recent);
+    memset(f->waiting, 0, sizeof f->waiting);
     f->lens = f->runs = f->totals = 0;
     f->escapes = false;
 }
@@ -288,6 +295,26 @@ void filter_out_begin(struct filter_out *f)
 static inline uint64_t length_bit(size_t n)
 {
     return UINT64_C(1) << MIN(n, (size_t)63);
+}
+
+/* Adds the oldest one that waits. */
+static inline void add_waiting(struct filter_out *f, unsigned i)
+{
+    struct hash_set *s = f->waiting[i].set;
+
+    if (s && s->n < IDS_MAX)
+        set_add(s, f->waiting[i].hash);
+    f->waiting[i].set = NULL;
+}
+
+static inline void add_id(struct filter_out *f, struct hash_set *s, uint64_t hash)
+{
+    unsigned i = f->nwaiting++ % WAITING;
+
+    add_waiting(f, i);
+    f->waiting[i].set = s;
+    f->waiting[i].hash = hash;
+    __builtin_prefetch(&s->slots[(uint32_t)hash & s->mask], 1);
 }
 
 static void add_token(struct filter_out *f, const char *p, size_t n, unsigned classes)
@@ -305,7 +332,7 @@ static void add_token(struct filter_out *f, const char *p, size_t n, unsigned cl
     }
     struct hash_set *ids = t.n < ID_LONG ? &f->short_ids : &f->ids;
     if (t.n >= ID_MIN && t.n <= ID_MAX && ids->n < IDS_MAX && !number_like(&t))
-        set_add(ids, id_hash(&t));
+        add_id(f, ids, id_hash(&t));
 }
 
 static inline void add_gram(struct filter_out *f, uint32_t gram)
@@ -499,7 +526,11 @@ static void put_set(struct filter_out *f, const struct hash_set *s)
 void filter_out_end(struct filter_out *f, size_t block_bytes, struct buf *b)
 {
     size_t budget = MAX(block_bytes / BUDGET_PART, (size_t)BUDGET_MIN), total, begin = b->n;
-    unsigned has = choose_sets(f, budget, &total);
+    unsigned has;
+
+    for (unsigned i = 0; i < WAITING; i++)
+        add_waiting(f, i);
+    has = choose_sets(f, budget, &total);
 
     buf_putc(b, 1);
     buf_putc(b, (char)(has | (f->escapes ? HAS_ESCAPES : 0)));
@@ -606,6 +637,8 @@ static bool value_may(const struct filter *f, const struct log_hint *h, struct s
         return f->has & HAS_ESCAPES || text_may(f, value, true);
     case LOG_HINT_META:
         return !(f->has & HAS_METAS) || fuse_has(&f->fuse, meta_hash(h->name, value));
+    case LOG_HINT_NO_LINE:
+        return true;
     }
     return true;
 }

@@ -4,8 +4,8 @@
  *   log_head_piece ─▶ filled by its batch ─▶ journal ─▶ log_head_apply ─▶ open gen ──log_head_cut──▶ frozen gen ──log_head_drop──▶ freed with the
  *        └──────── log_head_drop_piece (nothing was committed)                                            last view of it
  *
- * (1) Of rows equal in stream, time, line and metadata one is visible in the head: the first that was committed. Both gens'
- * tables are asked, so this holds across a cut. (2) A row that is not newer than what its stream has in partitions is ROW_LATE
+ * (1) Of rows equal in stream, time, line and metadata one is visible in the head: the first that was committed. Both gens
+ * are asked (same.h), so this holds across a cut. (2) A row that is not newer than what its stream has in partitions is ROW_LATE
  * from the moment it becomes visible; streams learn of a flush (disk_maxt) before the flushed gen's table goes. So a row that is
  * neither dead nor late is nowhere else. (3) Pieces of a view do not change: appending makes a new newest one.
  */
@@ -15,10 +15,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { CHUNK_BYTES = 4 << 20, CHUNK_SHARE_MAX = 1 << 20, SPARES_MAX = 8, AHEAD = 16 };
-
-#define ADDRESS_BITS 48
-#define ADDRESS_MASK ((UINT64_C(1) << ADDRESS_BITS) - 1)
+enum { CHUNK_BYTES = 4 << 20, CHUNK_SHARE_MAX = 1 << 20, SPARES_MAX = 16 /* about what a flush gives back: the next lines take it */, PROBES = 32 };
 
 /* --- memory ----------------------------------------------------------------------------------------- */
 
@@ -174,7 +171,7 @@ static void drop_spares(struct log_head *h)
 
 /* --- gens ------------------------------------------------------------------------------------------- */
 
-static struct log_gen *gen_new(const struct log_gen *before)
+static struct log_gen *gen_new(struct log_head *h, const struct log_gen *before)
 {
     struct log_gen *g = x_zalloc(sizeof *g);
 
@@ -182,17 +179,8 @@ static struct log_gen *gen_new(const struct log_gen *before)
     g->number = before ? before->number + 1 : 1;
     g->mint = INT64_MAX;
     g->maxt = INT64_MIN;
+    log_same_init(&g->same, &h->bytes);
     return g;
-}
-
-static void dups_free(struct log_head *h, struct log_gen *g)
-{
-    for (unsigned i = 0; i < DUP_SHARDS; i++) {
-        if (g->dups[i].slots)
-            atomic_fetch_sub_explicit(&h->bytes, (g->dups[i].mask + 1) * sizeof(uint64_t), memory_order_relaxed);
-        free(g->dups[i].slots);
-        g->dups[i] = (struct dup_shard){0};
-    }
 }
 
 struct log_gen *log_gen_ref(struct log_gen *g)
@@ -205,7 +193,7 @@ void log_gen_unref(struct log_head *h, struct log_gen *g)
 {
     if (!g || atomic_fetch_sub_explicit(&g->refs, 1, memory_order_acq_rel) > 1)
         return;
-    dups_free(h, g);
+    log_same_release(&g->same);
     for (struct log_piece *p = g->newest, *prev; p; p = prev) {
         prev = p->prev;
         log_head_drop_piece(h, p);
@@ -222,7 +210,7 @@ void log_head_init(struct log_head *h)
     log_streams_init(&h->streams);
     pthread_mutex_init(&h->mu, NULL);
     pthread_mutex_init(&h->chunk_mu, NULL);
-    h->open = gen_new(NULL);
+    h->open = gen_new(h, NULL);
 }
 
 void log_head_release(struct log_head *h)
@@ -233,6 +221,7 @@ void log_head_release(struct log_head *h)
     log_gen_unref(h, h->frozen);
     chunk_unref(h, h->chunk);
     drop_spares(h);
+    log_past_release(&h->past);
     log_streams_release(&h->streams);
     pthread_mutex_destroy(&h->mu);
     pthread_mutex_destroy(&h->chunk_mu);
@@ -268,73 +257,21 @@ bool log_head_rows_equal(const struct log_head_row *a, const struct log_head_row
            log_row_equals(a, str_n(b->line, b->line_bytes), b->meta, b->nmeta);
 }
 
-static struct log_head_row *slot_row(uint64_t slot)
+/* Under mu. */
+static bool is_same(struct log_head *h, const struct log_head_row *r)
 {
-    return (struct log_head_row *)(uintptr_t)(slot & ADDRESS_MASK);
+    return log_same_has(&h->open->same, r) || (h->frozen && log_same_has(&h->frozen->same, r));
 }
 
-/* The shard is told by the low bits, the place by the next, what is noted in the slot by the highest: none depends on another. */
-static struct dup_shard *shard_of(struct log_gen *g, uint64_t hash)
+/* Under mu. Is one of a few rows there? What is sent again comes as the batches that it was. */
+static bool any_same(struct log_head *h, const struct log_piece *p)
 {
-    return &g->dups[hash % DUP_SHARDS];
-}
+    uint32_t step = p->nrows / PROBES + 1;
+    bool any = false;
 
-static uint32_t slot_of(const struct dup_shard *d, uint64_t hash)
-{
-    return (uint32_t)(hash >> 8) & d->mask;
-}
-
-/* The equal row of the gen, or NULL. Under mu. */
-static const struct log_head_row *find_equal(struct log_gen *g, const struct log_head_row *r)
-{
-    const struct dup_shard *d = shard_of(g, r->hash);
-
-    if (!d->slots)
-        return NULL;
-    for (uint32_t at = slot_of(d, r->hash); d->slots[at]; at = (at + 1) & d->mask)
-        if (d->slots[at] >> ADDRESS_BITS == r->hash >> ADDRESS_BITS && slot_row(d->slots[at]) != r &&
-            log_head_rows_equal(slot_row(d->slots[at]), r))
-            return slot_row(d->slots[at]);
-    return NULL;
-}
-
-static void put_slot(struct dup_shard *d, const struct log_head_row *r)
-{
-    uint32_t at = slot_of(d, r->hash);
-
-    while (d->slots[at])
-        at = (at + 1) & d->mask;
-    d->slots[at] = (r->hash >> ADDRESS_BITS) << ADDRESS_BITS | (uint64_t)(uintptr_t)r;
-}
-
-static void grow_shard(struct log_head *h, struct dup_shard *d)
-{
-    uint64_t *old = d->slots;
-    uint32_t n = old ? d->mask + 1 : 0, size = n ? n * 2 : 16;
-
-    d->mask = size - 1;
-    d->slots = x_zalloc(size * sizeof *d->slots);
-    for (uint32_t i = 0; i < n; i++)
-        if (old[i])
-            put_slot(d, slot_row(old[i]));
-    free(old);
-    atomic_fetch_add_explicit(&h->bytes, (size - n) * sizeof *d->slots, memory_order_relaxed);
-}
-
-static void remember(struct log_head *h, struct log_gen *g, const struct log_head_row *r)
-{
-    struct dup_shard *d = shard_of(g, r->hash);
-
-    assert((uintptr_t)r >> ADDRESS_BITS == 0);
-    if (!d->slots || d->n * 4 >= d->mask * 3)
-        grow_shard(h, d);
-    put_slot(d, r);
-    d->n++;
-}
-
-static bool is_same(const struct log_head *h, const struct log_head_row *r)
-{
-    return find_equal(h->open, r) || (h->frozen && find_equal(h->frozen, r));
+    for (uint32_t i = 0; i < p->nrows && !any; i += step)
+        any = p->rows[i].t_ns <= p->rows[i].stream->head_maxt && is_same(h, &p->rows[i]);
+    return any;
 }
 
 uint32_t log_head_find_same(struct log_head *h, struct log_piece *p)
@@ -342,7 +279,7 @@ uint32_t log_head_find_same(struct log_head *h, struct log_piece *p)
     uint32_t n = 0;
 
     pthread_mutex_lock(&h->mu);
-    for (uint32_t i = 0; i < p->nrows; i++) {
+    for (uint32_t i = 0, end = any_same(h, p) ? p->nrows : 0; i < end; i++) {
         struct log_head_row *r = &p->rows[i];
         if (r->t_ns > r->stream->head_maxt || !is_same(h, r))
             continue;
@@ -368,14 +305,6 @@ static void meet_stream(struct log_gen *g, struct log_stream *s)
     g->streams[g->nstreams++] = log_stream_ref(s);
 }
 
-static void prefetch(struct log_gen *g, uint64_t hash)
-{
-    const struct dup_shard *d = shard_of(g, hash);
-
-    if (d->slots)
-        __builtin_prefetch(&d->slots[slot_of(d, hash)], 1);
-}
-
 /* Under mu. */
 static void add_piece(struct log_head *h, struct log_gen *g, struct log_piece *p, uint32_t live)
 {
@@ -393,31 +322,36 @@ void log_head_apply(struct log_head *h, struct log_piece *p, uint64_t seq, uint3
 {
     uint32_t live = 0;
     bool late = false;
+    struct same_piece within = {0};
     struct log_gen *g;
 
     *same = 0;
     *same_bytes = 0;
     pthread_mutex_lock(&h->mu);
     g = h->open;
+    if (p)
+        log_same_begin(&g->same, p, &within);
     for (uint32_t i = 0; p && i < p->nrows; i++) {
         struct log_head_row *r = &p->rows[i];
         struct log_stream *s = r->stream;
         uint8_t state = r->state;
 
-        if (i + AHEAD < p->nrows)
-            prefetch(g, p->rows[i + AHEAD].hash);
         if (state == ROW_DEAD)
             continue;
-        if (r->t_ns <= s->head_maxt && is_same(h, r)) {
+        if (r->t_ns <= s->head_maxt && (is_same(h, r) || log_same_within(&g->same, &within, i))) {
             r->state = ROW_DEAD;
             ++*same;
             *same_bytes += r->line_bytes;
             continue;
         }
         r->state = r->t_ns <= s->disk_maxt ? ROW_LATE : ROW_FRESH;
+        r->again = r->t_ns <= s->disk_maxt && log_past_had(&h->past, r->t_ns, r->hash);
+        if (r->again) {
+            ++*same;
+            *same_bytes += r->line_bytes;
+        }
         late |= r->t_ns <= s->disk_maxt;
         s->head_maxt = MAX(s->head_maxt, r->t_ns);
-        remember(h, g, r);
         meet_stream(g, s);
         p->mint = MIN(p->mint, r->t_ns);
         p->maxt = MAX(p->maxt, r->t_ns);
@@ -428,6 +362,7 @@ void log_head_apply(struct log_head *h, struct log_piece *p, uint64_t seq, uint3
         if (late)
             atomic_store_explicit(&g->any_late, true, memory_order_relaxed);
         add_piece(h, g, p, live);
+        log_same_end(&g->same, &within, live);
     }
     h->seq_applied = seq;
     pthread_mutex_unlock(&h->mu);
@@ -445,7 +380,7 @@ struct log_gen *log_head_cut(struct log_head *h, uint64_t done_seq)
     assert(!h->frozen);
     if (h->open->npieces) {
         g = h->frozen = h->open;
-        h->open = gen_new(g);
+        h->open = gen_new(h, g);
         atomic_store(&g->seq, MAX(h->seq_applied, done_seq));
     }
     pthread_mutex_unlock(&h->mu);
@@ -454,15 +389,18 @@ struct log_gen *log_head_cut(struct log_head *h, uint64_t done_seq)
 
 void log_head_drop(struct log_head *h, struct log_gen *g)
 {
+    uint32_t npast;
+    struct past_group *past = log_past_of(g, &npast);
     bool quiet;
 
     pthread_mutex_lock(&h->mu);
     assert(h->frozen == g);
+    log_past_add(&h->past, past, npast);
     /* What is in the open gen already came while the frozen one's table was there: it is not in what is flushed now. */
     for (uint32_t i = 0; i < g->nstreams; i++)
         g->streams[i]->disk_maxt = MAX(g->streams[i]->disk_maxt, MIN(g->streams[i]->head_maxt, g->maxt));
     h->frozen = NULL;
-    dups_free(h, g);
+    log_same_release(&g->same);
     quiet = h->open->bytes < CHUNK_BYTES;
     pthread_mutex_unlock(&h->mu);
     atomic_fetch_sub_explicit(&h->rows, g->rows, memory_order_relaxed);

@@ -11,6 +11,7 @@
 #ifndef LOGSTORE_HEAD_H
 #define LOGSTORE_HEAD_H
 
+#include "logstore/same.h"
 #include "logstore/streams.h"
 
 enum row_state {
@@ -28,6 +29,7 @@ struct log_head_row {
     uint32_t line_bytes;
     uint16_t nmeta;
     _Atomic uint8_t state;
+    bool again; /* LATE, and told to be the same: a flush took its like away a short while ago */
 };
 _Static_assert(sizeof(struct log_head_row) == 48, "there are millions of them");
 
@@ -47,13 +49,6 @@ struct log_piece {
     size_t bytes;
 };
 
-/* Rows by hash. In shards, so that growing one does not keep anybody waiting. */
-enum { DUP_SHARDS = 64 };
-struct dup_shard {
-    uint64_t *slots; /* 16 bits of the hash, 48 of the row's address; 0: free */
-    uint32_t mask, n;
-};
-
 struct log_gen {
     _Atomic uint32_t refs;
     uint32_t number;
@@ -69,7 +64,7 @@ struct log_gen {
     uint32_t nstreams, streams_cap;
 
     /* Under head.mu, always. */
-    struct dup_shard dups[DUP_SHARDS];
+    struct log_same same;
 };
 
 struct log_head {
@@ -82,6 +77,7 @@ struct log_head {
     /* Under mu. */
     struct log_gen *open, *frozen; /* frozen: NULL when no flush is under way */
     uint64_t seq_applied;
+    struct log_past past; /* of rows that were flushed lately */
 
     pthread_mutex_t chunk_mu; /* inside of all others */
     struct log_chunk *chunk;      /* where small pieces come from */
@@ -109,7 +105,10 @@ bool log_row_equals(const struct log_head_row *a, struct str line, const struct 
 
 /* Marks rows as ROW_DEAD that the head has already (committed ones). Returns how many. */
 uint32_t log_head_find_same(struct log_head *h, struct log_piece *p);
-/* The piece is committed: its rows become visible. Takes the piece. Sets *same, and *same_bytes of their lines. */
+/*
+ * The piece is committed: its rows become visible. Takes the piece. Sets *same, and *same_bytes of their lines: those with an equal row in
+ * the head, and those that flushes took away a short while ago (same.h); whether these are there is looked up as of any late row.
+ */
 void log_head_apply(struct log_head *h, struct log_piece *p, uint64_t seq, uint32_t *same, uint64_t *same_bytes);
 
 /* The open gen is cut and becomes the frozen one, if it has rows. There must be none. */

@@ -10,78 +10,12 @@
  * what is still under way may fail. So equal rows may both be in the journal, and the head sorts it out. (4) When a commit fails
  * the journal goes on in another file, where everything is defined anew.
  */
-#include "logstore/db.h"
+#include "logstore/ingest.h"
+#include "store/waiter.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
-enum { BATCH_ROWS_MAX = ENTRY_ROWS_MAX, RECENT = 1024, SCRATCH_MAX = 8, NO_SET = -1, NO_STREAM = -1 };
-#define BATCH_BYTES_MAX ((size_t)192 << 20)
-
-static const struct label truncated = {{"log_truncated", 13}, {"true", 4}};
-
-/* A set of metadata that rows of the batch share. Labels are borrowed from the batch. */
-struct meta_set {
-    const struct label *v;
-    uint32_t n;
-    uint32_t bytes;
-    uint64_t hash;
-    const struct label *stored; /* its copy in the piece */
-};
-
-/* What is needed for the time of a call, and kept for the next. */
-struct ingest_scratch {
-    struct ingest_scratch *next;
-    struct arena arena;
-    struct entry_memory {
-        uint32_t *streams, *rows; /* by stream of the batch; of accepted rows: index in the batch */
-        int32_t *sets;            /* beside rows */
-    } m;
-    struct meta_set *sets;
-    uint32_t nsets, sets_cap;
-    int32_t recent[RECENT];
-    struct label *meta; /* one record's, being sorted */
-    uint32_t meta_cap;
-    struct log_entry_packer *packer;
-    struct buf rest; /* of the entry: all behind the runs */
-};
-
-/* Who sits in logstore_ingest_wait. */
-struct waiter {
-    pthread_mutex_t mu;
-    pthread_cond_t cond;
-    bool done;
-    int code;
-    struct err *e;
-};
-
-/* Rows of one stream in the piece. */
-struct run {
-    struct log_stream *stream; /* a reference */
-    uint32_t n;
-};
-
-/* A batch between push and done. */
-struct pending {
-    struct logstore *ls;
-    struct log_batch *b;
-    log_done *done;
-    struct waiter *waiter; /* instead of done */
-    struct log_piece *piece;
-    uint32_t nruns;
-    struct run runs[];
-};
-
-struct attempt {
-    struct logstore *ls;
-    struct log_batch *b;
-    struct ingest_scratch *s;
-    struct log_check check;
-    struct pending *p;
-    uint32_t nrows; /* accepted */
-    size_t line_bytes;
-    int64_t mint_ns, maxt_ns; /* of what is pushed */
-};
+enum { SCRATCH_MAX = 8 };
 
 /* --- scratch ------------------------------------------------------------------------------------------ */
 
@@ -135,163 +69,6 @@ void log_ingest_release(struct logstore *ls)
         scratch_free(s);
     }
     ls->scratch = NULL;
-}
-
-/* --- metadata ----------------------------------------------------------------------------------------- */
-
-uint64_t log_meta_hash(const struct label *meta, uint32_t n)
-{
-    uint64_t h = n;
-
-    for (uint32_t i = 0; i < n; i++) {
-        h = (h ^ hash64(meta[i].name.p, meta[i].name.n)) * UINT64_C(0x9e3779b97f4a7c15);
-        h = ((h ^ h >> 32) + hash64(meta[i].value.p, meta[i].value.n)) * UINT64_C(0xd6e8feb86659fd93);
-    }
-    return h ^ h >> 31;
-}
-
-/* The record's metadata as it is stored, in s->meta: by name, of equal names the first. An empty value is one. */
-static uint32_t sort_meta(struct ingest_scratch *s, const struct label *in, uint32_t n, bool cut)
-{
-    uint32_t k = 0;
-
-    if (n + 1 > s->meta_cap) {
-        s->meta_cap = MAX(n + 1, s->meta_cap * 2);
-        s->meta = x_realloc(s->meta, s->meta_cap * sizeof *s->meta);
-    }
-    for (uint32_t i = 0; i < n + cut; i++) {
-        struct label l = cut ? i ? in[i - 1] : truncated : in[i];
-        uint32_t at = k;
-        if (l.name.n == 0)
-            continue;
-        while (at > 0 && str_cmp(s->meta[at - 1].name, l.name) > 0)
-            at--;
-        if (at > 0 && str_eq(s->meta[at - 1].name, l.name))
-            continue;
-        memmove(s->meta + at + 1, s->meta + at, (k - at) * sizeof *s->meta);
-        s->meta[at] = l;
-        k++;
-    }
-    return k;
-}
-
-static bool is_set(const struct meta_set *x, uint64_t hash, const struct label *v, uint32_t n)
-{
-    if (x->hash != hash || x->n != n)
-        return false;
-    for (uint32_t i = 0; i < n; i++)
-        if (!str_eq(x->v[i].name, v[i].name) || !str_eq(x->v[i].value, v[i].value))
-            return false;
-    return true;
-}
-
-/* The number of the set that is in s->meta: an earlier one where it is the same and was met lately. */
-static int32_t share_set(struct ingest_scratch *s, uint32_t n, size_t bytes)
-{
-    uint64_t hash = log_meta_hash(s->meta, n);
-    int32_t *recent = &s->recent[hash % RECENT];
-    struct label *copy;
-
-    if (n == 0)
-        return NO_SET;
-    if (*recent != NO_SET && is_set(&s->sets[*recent], hash, s->meta, n))
-        return *recent;
-    if (s->nsets == s->sets_cap) {
-        s->sets_cap = s->sets_cap ? s->sets_cap * 2 : 64;
-        s->sets = x_realloc(s->sets, s->sets_cap * sizeof *s->sets);
-    }
-    copy = arena_alloc(&s->arena, n * sizeof *copy);
-    memcpy(copy, s->meta, n * sizeof *copy);
-    s->sets[s->nsets] = (struct meta_set){.v = copy, .n = n, .bytes = (uint32_t)bytes, .hash = hash};
-    *recent = (int32_t)s->nsets;
-    return (int32_t)s->nsets++;
-}
-
-/* --- checking ------------------------------------------------------------------------------------------ */
-
-static struct err *room_for_sentence(struct log_batch *b)
-{
-    return b->nbad < ARRAY_LEN(b->bad) ? &b->bad[b->nbad] : NULL;
-}
-
-static void refuse(struct log_batch *b, enum log_verdict v, uint32_t rows)
-{
-    b->verdicts[v] += rows;
-    if (b->nbad < ARRAY_LEN(b->bad))
-        b->bad_verdicts[b->nbad++] = v;
-}
-
-/* Accepts or refuses row k of the batch; an accepted one is noted in the scratch. */
-static void check_row(struct attempt *at, const struct log_in *in, uint32_t k)
-{
-    const struct log_in_row *r = &at->b->rows[k];
-    const struct logstore_opts *o = &at->ls->opts;
-    struct ingest_scratch *s = at->s;
-    bool cut = o->line_truncate && o->line_bytes_max && r->line.n > o->line_bytes_max;
-    uint32_t n = r->meta_n || cut ? sort_meta(s, at->b->meta + r->meta_first, r->meta_n, cut) : 0;
-    enum log_verdict v;
-    size_t bytes = 0;
-
-    for (uint32_t i = 0; i < n; i++)
-        bytes += s->meta[i].name.n + s->meta[i].value.n;
-    v = log_check_row(&at->check, &in->labels, r->t_ns, r->line.n, n, bytes, room_for_sentence(at->b));
-    if (v != LOG_OK) {
-        refuse(at->b, v, 1);
-        return;
-    }
-    s->m.rows[at->nrows] = k;
-    s->m.sets[at->nrows++] = n ? share_set(s, n, bytes) : NO_SET;
-    at->line_bytes += cut ? o->line_bytes_max : r->line.n;
-}
-
-/* The stream of the batch becomes a run of the pending rows, if any of its rows is good. */
-static void check_stream(struct attempt *at, const struct log_in *in)
-{
-    struct log_batch *b = at->b;
-    uint32_t first = at->nrows;
-    size_t bytes_before = at->line_bytes;
-    enum log_verdict v = log_check_labels(&at->ls->opts, &in->labels, room_for_sentence(b));
-    struct log_stream *stream;
-
-    assert(in->first <= b->nrows && in->n <= b->nrows - in->first);
-    if (in->n == 0)
-        return;
-    if (v != LOG_OK) {
-        refuse(b, v, in->n);
-        return;
-    }
-    for (uint32_t k = in->first; k < in->first + in->n; k++)
-        check_row(at, in, k);
-    if (at->nrows == first)
-        return;
-    stream = log_streams_get(&at->ls->head.streams, labels_hash(&in->labels), &in->labels, at->ls->opts.streams_max);
-    if (!stream) {
-        if (room_for_sentence(b))
-            log_refuse_stream(&in->labels, room_for_sentence(b));
-        refuse(b, LOG_STREAM_LIMIT, at->nrows - first);
-        at->nrows = first;
-        at->line_bytes = bytes_before;
-        return;
-    }
-    b->verdicts[LOG_OK] += at->nrows - first;
-    at->p->runs[at->p->nruns++] = (struct run){stream, at->nrows - first};
-}
-
-static void check_batch(struct attempt *at)
-{
-    struct log_batch *b = at->b;
-    struct ingest_scratch *s = at->s;
-
-    memset(b->verdicts, 0, sizeof b->verdicts);
-    b->bytes_ok = 0;
-    b->nbad = 0;
-    s->m.rows = arena_alloc(&s->arena, b->nrows * sizeof *s->m.rows + 1);
-    s->m.sets = arena_alloc(&s->arena, b->nrows * sizeof *s->m.sets + 1);
-    s->nsets = 0;
-    for (unsigned i = 0; i < RECENT; i++)
-        s->recent[i] = NO_SET;
-    for (uint32_t i = 0; i < b->nstreams; i++)
-        check_stream(at, &b->streams[i]);
 }
 
 /* --- copying ------------------------------------------------------------------------------------------- */
@@ -397,17 +174,6 @@ static void apply(struct pending *p, uint64_t seq)
     log_head_let_go(&p->ls->head, held);
 }
 
-static void wake(struct waiter *w, int code, const struct err *e)
-{
-    pthread_mutex_lock(&w->mu);
-    w->code = code;
-    if (code < 0 && w->e && e)
-        *w->e = *e;
-    w->done = true;
-    pthread_cond_signal(&w->cond);
-    pthread_mutex_unlock(&w->mu);
-}
-
 static void committed(void *arg, int code, uint64_t seq, const struct err *e)
 {
     struct pending *p = arg;
@@ -423,7 +189,7 @@ static void committed(void *arg, int code, uint64_t seq, const struct err *e)
     }
     pending_free(p);
     if (waiter)
-        wake(waiter, code, e);
+        waiter_wake(waiter, code, e);
     else
         done(b, code, e);
 }
@@ -519,38 +285,6 @@ static void leave_rows_out(struct attempt *at)
 
 /* --- in ------------------------------------------------------------------------------------------------- */
 
-static int check_size(struct logstore *ls, const struct log_batch *b, struct err *e)
-{
-    uint64_t held = atomic_load_explicit(&ls->head.bytes, memory_order_relaxed);
-    size_t bytes = 0;
-
-    if (b->nrows > BATCH_ROWS_MAX)
-        return err_set(e, ERR_INVALID, "%u records at once, at most %d", b->nrows, BATCH_ROWS_MAX);
-    for (uint32_t i = 0; i < b->nrows; i++)
-        bytes += b->rows[i].line.n;
-    if (bytes > BATCH_BYTES_MAX)
-        return err_set(e, ERR_INVALID, "%zu bytes of lines at once, at most %zu", bytes, BATCH_BYTES_MAX);
-    for (uint32_t i = 0; i < b->nmarks; i++)
-        if (b->marks[i].key.n == 0 || b->marks[i].key.n > LOG_MARK_KEY_MAX || b->marks[i].value.n > LOG_MARK_VALUE_MAX)
-            return err_set(e, ERR_INVALID, "a mark of %zu and %zu bytes, at most %d and %d", b->marks[i].key.n, b->marks[i].value.n,
-                           LOG_MARK_KEY_MAX, LOG_MARK_VALUE_MAX);
-    if (ls->opts.head_bytes_max && held > ls->opts.head_bytes_max) {
-        store_flush_soon(ls->store, LOGSTORE_SIGNAL);
-        return err_set(e, ERR_BUSY, "unflushed log lines take %llu bytes of memory, at most %llu (logs.head-max)", (unsigned long long)held,
-                       (unsigned long long)ls->opts.head_bytes_max);
-    }
-    return store_writable(ls->store, e);
-}
-
-static void set_bounds(struct attempt *at)
-{
-    int64_t now = clock_wall_ns(), keep = ns_of_ms(store_opts_of(at->ls->store)->retention_ms), past = at->b->any_age ? 0 : at->ls->opts.past_ns_max;
-
-    if (keep > 0 && (past <= 0 || past > keep))
-        past = keep;
-    at->check = (struct log_check){&at->ls->opts, past > 0 && past < now ? now - past : INT64_MIN, now + at->ls->opts.future_ns_max};
-}
-
 /* Pushes what is new. 0 and *later false: there is nothing. */
 static int take_in(struct attempt *at, bool *later, struct err *e)
 {
@@ -558,7 +292,8 @@ static int take_in(struct attempt *at, bool *later, struct err *e)
     uint32_t same = 0;
     int rc;
 
-    check_batch(at);
+    if ((rc = ingest_check(at, e)) < 0)
+        return rc;
     if (at->nrows) {
         build_piece(at, &lines);
         same = log_head_find_same(&at->ls->head, at->p->piece);
@@ -581,7 +316,7 @@ static int take_in(struct attempt *at, bool *later, struct err *e)
 static int ingest(struct logstore *ls, struct log_batch *b, log_done *done, struct waiter *waiter, bool *later, struct err *e)
 {
     struct attempt at = {.ls = ls, .b = b};
-    int rc = check_size(ls, b, e);
+    int rc = ingest_check_size(ls, b, e);
 
     *later = false;
     if (rc < 0)
@@ -589,7 +324,6 @@ static int ingest(struct logstore *ls, struct log_batch *b, log_done *done, stru
     at.s = scratch_get(ls);
     at.p = x_alloc(sizeof *at.p + b->nstreams * sizeof(struct run));
     *at.p = (struct pending){.ls = ls, .b = b, .done = done, .waiter = waiter};
-    set_bounds(&at);
     rc = take_in(&at, later, e);
     scratch_put(ls, at.s);
     if (*later)
@@ -608,21 +342,14 @@ int logstore_ingest(struct logstore *ls, struct log_batch *b, log_done *done, bo
 
 int logstore_ingest_wait(struct logstore *ls, struct log_batch *b, struct err *e)
 {
-    struct waiter w = {.e = e};
+    struct waiter w;
     bool later;
     int rc;
 
-    pthread_mutex_init(&w.mu, NULL);
-    pthread_cond_init(&w.cond, NULL);
+    waiter_init(&w, e);
     rc = ingest(ls, b, NULL, &w, &later, e);
-    if (later) {
-        pthread_mutex_lock(&w.mu);
-        while (!w.done)
-            pthread_cond_wait(&w.cond, &w.mu);
-        pthread_mutex_unlock(&w.mu);
-        rc = w.code;
-    }
-    pthread_cond_destroy(&w.cond);
-    pthread_mutex_destroy(&w.mu);
+    if (later)
+        rc = waiter_wait(&w);
+    waiter_release(&w);
     return rc;
 }

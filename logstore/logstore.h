@@ -76,6 +76,7 @@ struct log_batch {
     struct log_mark *marks; /* committed even where every row is refused or there are none */
     uint32_t nmarks;
     bool any_age; /* import: past_ns_max does not hold */
+    uint8_t *row_verdicts; /* may be NULL. By row: of a refused one its verdict is put here, the others stay as they are */
     void *ctx;    /* the collector's own, for done */
 
     /* Filled by the logstore before done. */
@@ -83,6 +84,7 @@ struct log_batch {
     uint64_t bytes_ok;               /* of lines and metadata stored */
     struct err bad[8];               /* the first sentences of refused rows, as Loki words them (contract) */
     enum log_verdict bad_verdicts[8];
+    uint32_t bad_rows[8];            /* ... the row that each is about, or the first of several */
     uint32_t nbad;                   /* of bad */
 };
 
@@ -114,13 +116,21 @@ enum log_parser { LOG_PARSER_NONE, LOG_PARSER_JSON, LOG_PARSER_LOGFMT };
 
 /*
  * What rows must have to matter, all hints together: the store may leave out rows that fail one, and need not: who asked
- * looks at each row again. A FIELD hint does not hold for rows whose stream or metadata has a label of that name, a META hint for
- * rows whose stream has one.
+ * looks at each row again that is not `told`. A FIELD hint is passed also by rows whose metadata, or whose stream, has a label
+ * `name` with one of the values, a META hint also by rows whose stream has one.
  */
 enum log_hint_kind {
-    LOG_HINT_LINE,  /* the line contains one of the values, byte for byte */
-    LOG_HINT_FIELD, /* the parser gives the line a label `name` with one of the values */
-    LOG_HINT_META,  /* the record has structured metadata `name` with one of the values */
+    LOG_HINT_LINE,    /* the line contains one of the values, byte for byte, and passes that one's test */
+    LOG_HINT_FIELD,   /* the parser gives the line a label `name` with one of the values */
+    LOG_HINT_META,    /* the record has structured metadata `name` with one of the values */
+    LOG_HINT_NO_LINE, /* the opposite of LINE */
+};
+/* What a line has to be that contains a value. From any thread, for any bytes. */
+struct log_line_test {
+    bool (*match)(const void *arg, struct str text); /* NULL: anything */
+    const void *arg;
+    struct str fold; /* stands in every text that matches, its ASCII letters in either case (here: small); may be empty */
+    bool within; /* a line of which a part matches, matches: nothing looks at where the text begins and ends. Parts are valid UTF-8 */
 };
 struct log_hint {
     enum log_hint_kind kind;
@@ -128,7 +138,13 @@ struct log_hint {
     struct str name;
     const struct str *values;
     uint32_t nvalues;
+    const struct log_line_test *tests; /* LINE, NO_LINE: one for each value; NULL: none */
 };
+
+static inline bool log_hint_of_line(enum log_hint_kind k)
+{
+    return k == LOG_HINT_LINE || k == LOG_HINT_NO_LINE;
+}
 
 struct log_select_opts {
     const struct matcher *matchers;
@@ -137,6 +153,8 @@ struct log_select_opts {
     bool backward;      /* newest first */
     bool lines;         /* rows come with their line; else it is only there for the asking (log_rows_line) */
     bool meta;          /* rows come with their metadata */
+    const struct str *meta_names; /* none but these of it matter: others may be left out; NULL: all */
+    uint32_t nmeta_names;
     enum log_parser parser; /* rows come with what it finds in them (log_row.fields), where the store has it in columns */
     const struct str *fields; /* only these names of it; NULL: all */
     uint32_t nfields;
@@ -158,6 +176,7 @@ struct log_row {
     int64_t t_ns;
     uint32_t stream; /* log_select_labels */
     uint32_t nmeta, nfields;
+    bool told;       /* the line passes all LINE and NO_LINE hints: there is no need to look again */
     struct str line; /* p == NULL: not asked for */
     const struct label *meta; /* sorted by name */
     const struct log_field *fields; /* NULL: none in columns, parse the line */

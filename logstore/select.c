@@ -32,13 +32,24 @@ static void grow(struct log_select *s)
         put_slot(s, i);
 }
 
-static uint64_t hints_not_for(const struct log_select *s, const struct labels *ls)
+static bool is_value(const struct log_hint *h, struct str v)
+{
+    for (uint32_t i = 0; i < h->nvalues; i++)
+        if (str_eq(h->values[i], v))
+            return true;
+    return false;
+}
+
+static uint64_t hints_passed(const struct log_select *s, const struct labels *ls)
 {
     uint64_t mask = 0;
 
-    for (uint32_t i = 0; i < MIN(s->o.nhints, (uint32_t)SELECT_HINTS_MAX); i++)
-        if (s->o.hints[i].kind != LOG_HINT_LINE && labels_get(ls, s->o.hints[i].name).n)
+    for (uint32_t i = 0; i < MIN(s->o.nhints, (uint32_t)SELECT_HINTS_MAX); i++) {
+        const struct log_hint *h = &s->o.hints[i];
+
+        if (!log_hint_of_line(h->kind) && is_value(h, labels_get(ls, h->name)))
             mask |= UINT64_C(1) << i;
+    }
     return mask;
 }
 
@@ -53,7 +64,7 @@ static uint32_t meet(struct log_select *s, struct hash128 id, const struct label
         s->streams_cap = s->streams_cap ? s->streams_cap * 2 : 32;
         s->streams = x_realloc(s->streams, s->streams_cap * sizeof *s->streams);
     }
-    s->streams[s->nstreams] = (struct select_stream){.labels = *ls, .id = id, .no_hints = hints_not_for(s, ls)};
+    s->streams[s->nstreams] = (struct select_stream){.labels = *ls, .id = id, .passes = hints_passed(s, ls)};
     s->streams[s->nstreams].deletes = s->deletes && log_delete_touches(s->deletes, ls, s->o.mint_ns, s->o.maxt_ns);
     s->nstreams++;
     if (!s->table || s->nstreams * 2 > s->mask)

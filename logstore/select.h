@@ -20,7 +20,7 @@ enum { SELECT_HINTS_MAX = 64, SELECT_NONE = 0, SELECT_MATCHES = UINT32_MAX };
 struct select_stream {
     struct labels labels; /* of a view or of a gen */
     struct hash128 id;
-    uint64_t no_hints;    /* FIELD hints that do not hold for it */
+    uint64_t passes;      /* FIELD and META hints that all its rows pass by its labels */
     bool deletes;         /* some of its rows may be deleted */
 };
 

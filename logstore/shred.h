@@ -7,7 +7,8 @@
  *   shred_cut.c    where the slots of one line are     shred_write.c  templates, columns
  *   shred_json.c   the same of a JSON object           shred_words.c  words that become slots
  *   shred_read.c   lines again                        shred_find.c   lines that contain a text
- *   shred_fields.c labels
+ *   shred_fields.c labels                             shred_border.c can a text cross from a literal into a value?
+ *   shred_match.c  lines that pass a test             shred_some.c   a few lines
  */
 #ifndef LOGSTORE_SHRED_H
 #define LOGSTORE_SHRED_H
@@ -125,6 +126,35 @@ int shred_line(struct column_in *in, struct shred *s, uint32_t row, const int64_
 /* All lines of a template, and rows sorted. */
 int shred_fill(struct column_in *in, struct shred *s, struct shred_template *t, const int64_t *ref);
 int shred_read(struct column_in *in, struct text *t, const int64_t *ref);
+
+/* Room for lines put together. */
+int shred_open_out(struct column_in *in, struct shred *s);
+/* Makes the pieces of a template point to its columns: of those only what is read may be looked at. */
+void shred_point_template(struct shred *s, struct shred_template *t);
+/* Puts together a line that is not there yet. Its values are read. */
+int shred_put_line(struct shred *s, const struct shred_template *t, uint32_t row);
+
+/* --- a few of many (shred_some.c) ---------------------------------------------------------------- */
+
+/* Values that will be needed, by column. */
+struct shred_wants {
+    struct column_in *in;
+    struct shred *s;
+    uint64_t **bits;
+};
+int shred_wants_init(struct shred_wants *w, struct column_in *in, struct shred *s);
+/* The column will be needed. */
+int shred_wants_column(struct shred_wants *w, uint32_t c);
+/* Its value i will. After shred_wants_column. */
+static inline void shred_wants_value(struct shred_wants *w, uint32_t c, uint32_t i)
+{
+    if (w->bits[c] && text_is_costly(w->s->columns[c]))
+        w->bits[c][i / 64] |= UINT64_C(1) << i % 64;
+}
+/* ref: of the rows of s. */
+int shred_wants_read(struct shred_wants *w, const int64_t *ref);
+/* Puts the lines of n rows together: shred_line has them then. */
+int shred_put_lines(struct column_in *in, struct shred *s, const uint32_t *rows, uint32_t n, const int64_t *ref);
 
 /* --- fields (shred_fields.c) ----------------------------------------------------------------------- */
 

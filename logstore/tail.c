@@ -241,7 +241,7 @@ static uint64_t feed_one(struct log_tail *t, const struct log_head_row *rows, ui
     for (uint32_t i = 0; i < n; i++) {
         if (rows[i].stream != last)
             wanted = wants(t, last = rows[i].stream);
-        if (wanted && rows[i].state != ROW_DEAD)
+        if (wanted && rows[i].state != ROW_DEAD && !rows[i].again)
             dropped += !push(t, &rows[i]);
     }
     t->dropped += dropped;

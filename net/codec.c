@@ -8,6 +8,7 @@
  */
 #include "net/codec.h"
 
+#include "net/lz4.h"
 #include "net/snappy.h"
 
 #include <assert.h>
@@ -22,7 +23,8 @@ enum encoding encoding_parse(struct str header)
         const char *name;
         enum encoding enc;
     } names[] = {{"identity", ENC_IDENTITY}, {"gzip", ENC_GZIP}, {"x-gzip", ENC_GZIP},
-                 {"deflate", ENC_DEFLATE},   {"zstd", ENC_ZSTD}, {"snappy", ENC_SNAPPY}};
+                 {"deflate", ENC_DEFLATE},   {"zlib", ENC_DEFLATE},  {"zstd", ENC_ZSTD},
+                 {"snappy", ENC_SNAPPY},     {"lz4", ENC_LZ4}};
 
     header = str_trim(header);
     if (header.n == 0)
@@ -213,6 +215,21 @@ static int snappy_all(struct arena *a, struct str in, size_t max, struct str *ou
     return snappy_elements(str_from(in, at), p, (size_t)n, e);
 }
 
+/* --- lz4 ------------------------------------------------------------------------------------------ */
+
+static int lz4_all(struct arena *a, struct str in, size_t max, struct str *out, struct err *e)
+{
+    size_t n;
+    uint8_t *p;
+    int rc = lz4_length(in, max, &n, e);
+
+    if (rc < 0)
+        return rc;
+    p = (uint8_t *)arena_alloc(a, n + 1);
+    *out = str_n(p, n);
+    return lz4_frames(in, p, n, e);
+}
+
 int body_decode(struct arena *a, enum encoding enc, struct str in, size_t max, struct str *out, struct err *e)
 {
     switch (enc) {
@@ -226,6 +243,8 @@ int body_decode(struct arena *a, enum encoding enc, struct str in, size_t max, s
         return zstd_all(a, in, max, out, e);
     case ENC_SNAPPY:
         return snappy_all(a, in, max, out, e);
+    case ENC_LZ4:
+        return lz4_all(a, in, max, out, e);
     case ENC_UNKNOWN:
         break;
     }

@@ -7,10 +7,10 @@
 
 #include "base/base.h"
 
-enum encoding { ENC_IDENTITY, ENC_GZIP, ENC_DEFLATE, ENC_ZSTD, ENC_SNAPPY /* block format */, ENC_UNKNOWN };
+enum encoding { ENC_IDENTITY, ENC_GZIP, ENC_DEFLATE, ENC_ZSTD, ENC_SNAPPY /* block format */, ENC_LZ4 /* frames */, ENC_UNKNOWN };
 
 enum encoding encoding_parse(struct str header); /* one token, any case; empty is identity */
-/* Into a fresh piece of a. snappy: our own bounded decoder. Several gzip members and zstd frames in a row are fine. */
+/* Into a fresh piece of a. snappy: our own bounded decoder. Several gzip members, zstd or lz4 frames in a row are fine. */
 int body_decode(struct arena *a, enum encoding enc, struct str in, size_t max, struct str *out, struct err *e);
 /* Whole-buffer encoders, for replies and clients. level 0 = default. Append to out. */
 void gzip_encode(struct buf *out, struct str in, int level);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 
 struct fsck {
     void (*print)(void *arg, const char *line);
@@ -192,13 +193,17 @@ int store_fsck(const char *dir, void (*print)(void *arg, const char *line), void
 
 /* --- of an open store --------------------------------------------------------------------------- */
 
+enum { AGAIN_MAX = 1000 };
+
 /* A live file is read as of one commit, which a read transaction keeps from being overwritten meanwhile. */
 int fsck_partition(struct partition *p, struct check *c, struct err *e)
 {
     struct txn *t;
     int rc = ERR_AGAIN;
 
-    for (int i = 0; i < 10 && rc == ERR_AGAIN; i++) {
+    for (int i = 0; i < AGAIN_MAX && rc == ERR_AGAIN; i++) {
+        if (i > 0) /* two commits came between the transaction and the look at the metas: some come in swarms */
+            nanosleep(&(struct timespec){0, 1000000}, NULL);
         rc = txn_read(p, &t, e);
         if (rc < 0)
             return rc;
@@ -210,6 +215,38 @@ int fsck_partition(struct partition *p, struct check *c, struct err *e)
         rc = err_set(e, ERR_CORRUPT, "%llu of %llu values are damaged, the first: %s",
                      (unsigned long long)c->bad_values, (unsigned long long)c->pairs, c->first_bad);
     return rc < 0 ? err_ctx(e, "%s", c->path) : 0;
+}
+
+/* Whether the file of a day may be mapped: (1) holds for stores that nobody has open, too. */
+static bool may_map(struct fsck *f, const char *path)
+{
+    struct check c = {.path = path, .kind = check_kind_of(path)};
+    struct err e = {0};
+
+    if (check_file(&c, &e) == 0)
+        return true;
+    f->bad++;
+    buf_printf(&f->line, "%s: DAMAGED: %s: what it holds is lost", path, e.text);
+    say(f);
+    return false;
+}
+
+/* The partition of the slot's day, opened after its pages were walked; NULL: that was said, or it is gone. */
+static struct partition *open_closed(struct fsck *f, struct sig *g, int32_t day)
+{
+    char path[PATH_MAX];
+    struct partition *p;
+    struct err e = {0};
+
+    days_path(g, day, path);
+    if (!may_map(f, path))
+        return NULL;
+    if (days_get(g, day, false, &p, &e) == 0)
+        return p;
+    f->bad++;
+    buf_printf(&f->line, "%s: DAMAGED: %s", path, e.text);
+    say(f);
+    return NULL;
 }
 
 static void verify_partition(struct fsck *f, struct sig *g, struct partition *p)
@@ -229,20 +266,47 @@ static void verify_partition(struct fsck *f, struct sig *g, struct partition *p)
     }
 }
 
+static void verify_open(struct fsck *f, struct sig *g)
+{
+    struct partition_list l;
+
+    days_list(g, INT32_MIN, INT32_MAX - 1, &l);
+    for (uint32_t k = 0; k < l.n; k++)
+        verify_partition(f, g, l.v[k]);
+    partition_list_release(&l);
+}
+
+static int verify_closed(struct fsck *f, struct sig *g, struct err *e)
+{
+    int rc = g->ndays == 0 ? days_scan(g, e) : 0;
+    uint32_t n = g->ndays;
+    int32_t *days;
+
+    if (rc < 0)
+        return rc;
+    days = x_alloc((n + 1) * sizeof *days); /* one whose file is gone leaves the list */
+    for (uint32_t i = 0; i < n; i++)
+        days[i] = g->days[i].day;
+    for (uint32_t i = 0; i < n; i++) {
+        struct partition *p = open_closed(f, g, days[i]);
+
+        if (p)
+            verify_partition(f, g, p);
+        partition_unref(p);
+    }
+    free(days);
+    return 0;
+}
+
 int store_verify(struct store *s, void (*print)(void *arg, const char *line), void *arg, struct err *e)
 {
     struct fsck f = {.print = print, .arg = arg};
 
     for (uint32_t i = 0; i < s->nsigs; i++) {
-        struct partition_list l;
-        int rc = s->sigs[i].ndays == 0 && s->opts.read_only ? days_scan(&s->sigs[i], e) : 0;
-
-        if (rc < 0)
-            return rc;
-        days_list(&s->sigs[i], INT32_MIN, INT32_MAX - 1, &l);
-        for (uint32_t k = 0; k < l.n; k++)
-            verify_partition(&f, &s->sigs[i], l.v[k]);
-        partition_list_release(&l);
+        if (!s->opts.read_only)
+            verify_open(&f, &s->sigs[i]);
+        else if (verify_closed(&f, &s->sigs[i], e) < 0)
+            return e->code;
     }
     buf_printf(&f.line, f.bad ? "%d damaged partitions" : "no damage found", f.bad);
     say(&f);

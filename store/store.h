@@ -140,8 +140,9 @@ static inline int64_t day_start_ms(int32_t day)
  */
 int store_fsck(const char *dir, void (*print)(void *arg, const char *line), void *arg, struct err *e);
 /*
- * The same of a store that is open (read-only or not), and beyond the checksums: signal_ops.verify of each partition. A signal
- * must have been added; store_recover is not needed.
+ * The same of the days of a store that is open, and beyond the checksums: signal_ops.verify of each partition. Its signals must
+ * have been added; store_recover is not needed. Of a store opened read-only, which nobody may be writing to, a file is mapped only
+ * after its pages were walked.
  */
 int store_verify(struct store *s, void (*print)(void *arg, const char *line), void *arg, struct err *e);
 

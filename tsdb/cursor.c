@@ -400,6 +400,17 @@ static void unite(struct tsdb_cursor *c, const int64_t *ranges, uint32_t nranges
 
 /* --- next --------------------------------------------------------------------------------------- */
 
+static uint64_t stretch_samples(const struct tsdb_stretches *s)
+{
+    const struct histogram *const *columns[] = {s->last, s->first, s->sum};
+    uint64_t more = s->n;
+
+    for (size_t k = 0; k < ARRAY_LEN(columns); k++)
+        for (uint32_t i = 0; columns[k] && i < s->n; i++)
+            more += columns[k][i] ? columns[k][i]->npos + columns[k][i]->nneg + HIST_SAMPLES : 0;
+    return more;
+}
+
 static int check_limits(struct tsdb_cursor *c, const struct tsdb_samples *s, struct err *e)
 {
     const struct tsdb_limits *l = &c->s->limits;
@@ -408,6 +419,8 @@ static int check_limits(struct tsdb_cursor *c, const struct tsdb_samples *s, str
     /* A histogram is as many samples as it takes the room of. */
     for (uint32_t i = 0; s->h && i < s->n; i++)
         more += s->h[i] ? s->h[i]->npos + s->h[i]->nneg + HIST_SAMPLES : 0;
+    if (s->b && s->b->hists)
+        more += stretch_samples(s->b->hists);
     c->unchecked = more;
     if (more < CHECK_SAMPLES || !l->check)
         return 0;
@@ -578,7 +591,7 @@ int tsdb_cursor_next(struct tsdb_cursor *c, struct tsdb_samples *out, struct err
             rc = check_limits(c, out, e);
         if (rc < 0)
             return rc;
-        if (s->want == TSDB_NO_DATA ? !is_there(s, i) : out->n == 0)
+        if (s->want == TSDB_NO_DATA ? !is_there(s, i) : out->n == 0 && !(out->b && out->b->hists))
             continue;
         c->current = i;
         out->index = i;

@@ -17,7 +17,8 @@ struct out {
     void (*print)(void *arg, const char *line);
     void *arg;
     struct buf line;
-    uint32_t nbad;
+    uint32_t nbad, nblocks;
+    uint64_t nsamples;
 };
 
 static void say(struct out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -97,6 +98,14 @@ static void verify_segment(struct out *o, struct segment *s)
     }
 }
 
+static bool ascending(const int64_t *t, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++)
+        if (t[i] <= t[i - 1])
+            return false;
+    return true;
+}
+
 static int verify_times(struct out *o, struct slice *s, const struct slice_dir *d, uint32_t *lengths, struct err *e)
 {
     struct blob_reader blob = {.view = o->v, .id = s->blob};
@@ -115,6 +124,8 @@ static int verify_times(struct out *o, struct slice *s, const struct slice_dir *
 
             if (column == s->ncolumns || times_column(c, k, t) < 0)
                 rc = err_set(e, ERR_CORRUPT, "time column %u: not readable", column);
+            else if (!ascending(t, c->columns[k].n))
+                rc = err_set(e, ERR_CORRUPT, "time column %u: times are not in order", column);
             else if (t[0] < s->mint || t[c->columns[k].n - 1] > s->maxt)
                 rc = err_set(e, ERR_CORRUPT, "time column %u lies outside its slice", column);
             else
@@ -171,7 +182,7 @@ static void verify_slice(struct out *o, struct slice *s)
     struct blob_reader blob = {.view = o->v, .id = s->blob};
     struct unpacker *u = unpacker_new();
     uint32_t *lengths = x_zalloc((s->ncolumns + 1) * sizeof *lengths);
-    const struct slice_dir *d;
+    const struct slice_dir *d = NULL;
     struct block block = {0};
     struct buf copy = {0};
     struct str bytes;
@@ -189,6 +200,8 @@ static void verify_slice(struct out *o, struct slice *s)
             slice_err(s, &e);
         }
     }
+    o->nblocks += d ? d->nblocks : 0;
+    o->nsamples += nsamples;
     if (rc == 0 && nsamples != s->nsamples) {
         rc = err_set(&e, ERR_CORRUPT, "%" PRIu64 " samples, the directory says %" PRIu64, nsamples, s->nsamples);
         slice_err(s, &e);
@@ -215,6 +228,9 @@ int day_verify(struct partition *p, void (*print)(void *arg, const char *line), 
     }
     for (uint32_t i = 0; i < o.v->dir->nslices; i++)
         verify_slice(&o, o.v->dir->slices[i]);
+    if (o.nbad == 0)
+        say(&o, "%s: good, inside: %u series in %u segments, %u slices, %u blocks and %" PRIu64 " samples decoded; postings, order of time and totals agree",
+            partition_path(p), o.v->dir->nseries, o.v->dir->nsegments, o.v->dir->nslices, o.nblocks, o.nsamples);
     day_view_close(o.v);
     return o.nbad ? err_set(e, ERR_CORRUPT, "%u damaged parts", o.nbad) : 0;
 }

@@ -8,6 +8,7 @@
  * the journal goes on in a new file, where everything is defined anew; the series of the batch fall back to what is
  * visible. Batches pushed meanwhile may then bring a time twice: head_append keeps the first.
  */
+#include "store/waiter.h"
 #include "tsdb/db.h"
 
 #include <assert.h>
@@ -26,15 +27,6 @@ struct undo {
 
 struct row {
     uint32_t ref, first, n;
-};
-
-/* Who sits in tsdb_ingest_wait. */
-struct waiter {
-    pthread_mutex_t mu;
-    pthread_cond_t cond;
-    bool done;
-    int code;
-    struct err *e;
 };
 
 /* A batch between push and done. */
@@ -527,17 +519,6 @@ static void count(struct tsdb *db, const struct tsdb_batch *b)
         atomic_fetch_add_explicit(&db->exemplar_count, b->exemplars_stored, memory_order_relaxed);
 }
 
-static void wake(struct waiter *w, int code, const struct err *e)
-{
-    pthread_mutex_lock(&w->mu);
-    w->code = code;
-    if (code < 0 && w->e && e)
-        *w->e = *e;
-    w->done = true;
-    pthread_cond_signal(&w->cond);
-    pthread_mutex_unlock(&w->mu);
-}
-
 static void committed(void *arg, int code, uint64_t seq, const struct err *e)
 {
     struct pending *p = arg;
@@ -553,7 +534,7 @@ static void committed(void *arg, int code, uint64_t seq, const struct err *e)
     }
     pending_free(p);
     if (waiter)
-        wake(waiter, code, e);
+        waiter_wake(waiter, code, e);
     else
         done(b, code, e);
 }
@@ -636,21 +617,14 @@ int tsdb_ingest(struct tsdb *db, struct tsdb_batch *b, tsdb_done *done, bool *la
 
 int tsdb_ingest_wait(struct tsdb *db, struct tsdb_batch *b, struct err *e)
 {
-    struct waiter w = {.e = e};
+    struct waiter w;
     bool later;
     int rc;
 
-    pthread_mutex_init(&w.mu, NULL);
-    pthread_cond_init(&w.cond, NULL);
+    waiter_init(&w, e);
     rc = ingest(db, b, NULL, &w, &later, e);
-    if (later) {
-        pthread_mutex_lock(&w.mu);
-        while (!w.done)
-            pthread_cond_wait(&w.cond, &w.mu);
-        pthread_mutex_unlock(&w.mu);
-        rc = w.code;
-    }
-    pthread_cond_destroy(&w.cond);
-    pthread_mutex_destroy(&w.mu);
+    if (later)
+        rc = waiter_wait(&w);
+    waiter_release(&w);
     return rc;
 }

@@ -42,7 +42,7 @@ static void room(struct buckets *b, uint32_t n)
         b->v[i] = x_realloc(b->v[i], b->cap * sizeof *b->v[i]);
 }
 
-static void add_stale(struct buckets *b, int64_t t)
+void buckets_add_stale(struct buckets *b, int64_t t)
 {
     if (b->nstale == b->stale_cap) {
         b->stale_cap = b->stale_cap ? b->stale_cap * 2 : 16;
@@ -156,7 +156,7 @@ static bool add_with_markers(struct buckets *b, const int64_t *t, const double *
     if (n > from)
         good &= add_bucket(b, t + from, v + from, n - from);
     if (is_stale(v[n - 1]))
-        add_stale(b, t[n - 1]);
+        buckets_add_stale(b, t[n - 1]);
     return good;
 }
 
@@ -217,7 +217,7 @@ void buckets_append(struct buckets *b, const struct bucket_run *from)
     if ((b->columns & 1u << ROLLUP_RESETS) && from->v[ROLLUP_RESETS])
         b->any_resets = true;
     for (uint32_t k = 0; k < from->nstale; k++)
-        add_stale(b, from->t_stale[k]);
+        buckets_add_stale(b, from->t_stale[k]);
 }
 
 void buckets_delete(struct buckets *b, const int64_t *ranges, uint32_t n)

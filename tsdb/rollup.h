@@ -25,9 +25,15 @@ enum rollup_column {
     ROLLUP_MAX,
     /* What the falls within the bucket hide: the value before each, added up. last - first + resets is the increase. */
     ROLLUP_RESETS,
-    ROLLUP_STALE, /* markers, beside t_stale; not in struct buckets.v */
+    ROLLUP_STALE, /* markers, beside t_stale; not in struct buckets.v, nor is what follows: native histograms (rollup_hist.h) */
+    ROLLUP_H_LAST,  /* beside the times of their last ones, as the others but the next */
+    ROLLUP_H_FIRST, /* beside the times of their first ones */
+    ROLLUP_H_COUNT, /* times 4, and the hint of the first */
+    ROLLUP_H_SUM,
     ROLLUP_COLUMNS
 };
+/* Those of histograms. */
+enum { ROLLUP_HISTS = 1 << ROLLUP_H_LAST | 1 << ROLLUP_H_FIRST | 1 << ROLLUP_H_COUNT | 1 << ROLLUP_H_SUM };
 
 struct buckets {
     int64_t every;
@@ -57,6 +63,8 @@ static inline int64_t bucket_end(int64_t t, int64_t every)
  * which a mean could not be made), and b is of no use any more.
  */
 bool buckets_add(struct buckets *b, const int64_t *t, const double *v, uint32_t n);
+/* A marker that is the newest of its bucket, behind the others. */
+void buckets_add_stale(struct buckets *b, int64_t t);
 
 /*
  * Buckets of the same or a finer resolution, behind all that b holds. Where the first of them belongs to the last bucket

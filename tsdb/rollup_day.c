@@ -11,13 +11,28 @@
 #include "tsdb/rollup_day.h"
 
 #include "tsdb/day_file.h"
+#include "tsdb/rollup_read.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-enum { MAGIC = 0x31525054, ABOUT_BYTES = 20, LEVEL = 9, ROUND_MS = 10000 /* then others get their turn */ };
+enum {
+    MAGIC_FLOATS = 0x31525054,
+    MAGIC = 0x32525054,
+    ABOUT_BYTES = 20,
+    LEVEL = 9,
+    ROUND_MS = 10000 /* then others get their turn */
+};
 
 /* --- what it says of itself ------------------------------------------------------------------------------- */
+
+static bool columns_fit(const struct rollup_about *a, uint32_t nslices)
+{
+    unsigned hists = a->columns & ROLLUP_HISTS;
+
+    return a->columns < 1u << ROLLUP_COLUMNS && (uint32_t)__builtin_popcount(a->columns) == nslices &&
+           (!hists || (a->hists && hists == ROLLUP_HISTS));
+}
 
 int rollup_about(struct day_view *v, struct rollup_about *out, struct err *e)
 {
@@ -26,12 +41,13 @@ int rollup_about(struct day_view *v, struct rollup_about *out, struct err *e)
 
     pthread_mutex_lock(&v->txn_mu);
     rc = txn_get(v->txn, STR("R"), &value, e);
-    if (rc == ERR_NOT_FOUND || (rc == 0 && (value.n != ABOUT_BYTES || get_u32le(value.p) != MAGIC)))
+    if (rc == ERR_NOT_FOUND ||
+        (rc == 0 && (value.n != ABOUT_BYTES || (get_u32le(value.p) != MAGIC && get_u32le(value.p) != MAGIC_FLOATS))))
         rc = err_set(e, ERR_CORRUPT, "partition %s: does not say what it aggregates", partition_path(v->p));
     if (rc == 0) {
-        *out = (struct rollup_about){get_u32le(value.p + 4), get_u64le(value.p + 8), get_u32le(value.p + 16)};
-        if (out->every <= 0 || out->columns >= 1u << ROLLUP_COLUMNS ||
-            (uint32_t)__builtin_popcount(out->columns) != v->dir->nslices)
+        *out = (struct rollup_about){get_u32le(value.p + 4), get_u64le(value.p + 8), get_u32le(value.p + 16),
+                                     get_u32le(value.p) == MAGIC};
+        if (out->every <= 0 || !columns_fit(out, v->dir->nslices))
             rc = err_set(e, ERR_CORRUPT, "partition %s: %u slices are not the columns it should have",
                          partition_path(v->p), v->dir->nslices);
     }
@@ -60,10 +76,12 @@ struct making {
     struct partition *to; /* NULL: not wanted */
     struct day_writer *w;
     struct buckets b;
+    struct stretches h;
 };
 
+/* v: numbers, or marks where h is not NULL. */
 static int put_column(struct making *m, uint32_t sid, enum rollup_column c, const int64_t *t, const double *v,
-                      uint32_t n, struct err *e)
+                      const struct histogram *const *h, uint32_t n, struct err *e)
 {
     uint32_t column;
     int rc;
@@ -71,7 +89,7 @@ static int put_column(struct making *m, uint32_t sid, enum rollup_column c, cons
     day_write_slice(m->w, c);
     rc = day_write_times(m->w, t, n, &column, e);
     if (rc == 0)
-        rc = day_write_series(m->w, sid, column, v, NULL, NULL, n, e);
+        rc = day_write_series(m->w, sid, column, v, NULL, h, n, e);
     m->about.columns |= 1u << c;
     return rc;
 }
@@ -92,15 +110,46 @@ static int put_buckets(struct making *m, uint32_t sid, struct err *e)
         if ((c == ROLLUP_MIN && same(b->v[c], b->v[ROLLUP_FIRST], b->n)) ||
             (c == ROLLUP_MAX && same(b->v[c], b->v[ROLLUP_LAST], b->n)) || (c == ROLLUP_RESETS && !b->any_resets))
             continue;
-        rc = put_column(m, sid, c, c == ROLLUP_FIRST ? b->t_first : b->t_last, b->v[c], b->n, e);
+        rc = put_column(m, sid, c, c == ROLLUP_FIRST ? b->t_first : b->t_last, b->v[c], NULL, b->n, e);
     }
     if (rc < 0 || !b->nstale)
         return rc;
     stale = x_alloc(b->nstale * sizeof *stale);
     for (uint32_t i = 0; i < b->nstale; i++)
         stale[i] = f64_from_bits(STALE_NAN_BITS);
-    rc = put_column(m, sid, ROLLUP_STALE, b->t_stale, stale, b->nstale, e);
+    rc = put_column(m, sid, ROLLUP_STALE, b->t_stale, stale, NULL, b->nstale, e);
     free(stale);
+    return rc;
+}
+
+/* Histograms as gauges: then nobody looks for resets between them while they are written. */
+static int put_hists(struct making *m, uint32_t sid, enum rollup_column c, const int64_t *t,
+                     const struct histogram *const *h, const double *zeros, struct err *e)
+{
+    for (uint32_t i = 0; i < m->h.n; i++)
+        ((struct histogram *)(uintptr_t)h[i])->hint = HIST_GAUGE;
+    return put_column(m, sid, c, t, zeros, h, m->h.n, e);
+}
+
+static int put_stretches(struct making *m, uint32_t sid, struct err *e)
+{
+    const struct stretches *s = &m->h;
+    double *numbers;
+    int rc;
+
+    if (!s->n)
+        return 0;
+    numbers = x_zalloc(s->n * sizeof *numbers);
+    rc = put_hists(m, sid, ROLLUP_H_LAST, s->t_last, s->last, numbers, e);
+    if (rc == 0)
+        rc = put_hists(m, sid, ROLLUP_H_FIRST, s->t_first, s->first, numbers, e);
+    if (rc == 0)
+        rc = put_hists(m, sid, ROLLUP_H_SUM, s->t_last, s->sum, numbers, e);
+    for (uint32_t i = 0; i < s->n; i++)
+        numbers[i] = s->count[i] * 4 + s->hint[i];
+    if (rc == 0)
+        rc = put_column(m, sid, ROLLUP_H_COUNT, s->t_last, numbers, NULL, s->n, e);
+    free(numbers);
     return rc;
 }
 
@@ -125,19 +174,38 @@ static int bring_series(struct day_view *v, struct making *m, uint32_t n, struct
     return rc;
 }
 
+/* Samples of which some are histograms, for each resolution: stretches are not put together, a coarse one may be many. */
+static bool sum_up_hists(struct making *m, uint32_t n, const struct day_piece *p)
+{
+    bool good = true;
+
+    for (uint32_t i = 0; i < n && good; i++) {
+        buckets_reset(&m[i].b, m[i].about.every, ROLLUP_ALL);
+        stretches_reset(&m[i].h, m[i].about.every, ROLLUP_HISTS);
+        good = !m[i].w || stretches_add(&m[i].h, &m[i].b, p->t, p->v, p->h, p->n);
+    }
+    return good;
+}
+
 /* Buckets of one series: the fine ones from its samples, the others from those. False: aggregates cannot tell it. */
 static bool sum_up(struct making *m, uint32_t n, const struct day_piece *p, uint32_t npieces)
 {
     struct bucket_run fine;
 
+    if (npieces != 1) /* a sealed day has one piece of each series */
+        return false;
+    if (p->h)
+        return sum_up_hists(m, n, p);
     buckets_reset(&m[0].b, m[0].about.every, ROLLUP_ALL);
-    if (npieces != 1 || p->h || !buckets_add(&m[0].b, p->t, p->v, p->n)) /* a sealed day has one piece of each series */
+    if (!buckets_add(&m[0].b, p->t, p->v, p->n))
         return false;
     fine = buckets_run(&m[0].b);
     for (uint32_t i = 1; i < n; i++) {
         buckets_reset(&m[i].b, m[i].about.every, ROLLUP_ALL);
         buckets_append(&m[i].b, &fine);
     }
+    for (uint32_t i = 0; i < n; i++)
+        stretches_reset(&m[i].h, m[i].about.every, ROLLUP_HISTS);
     return true;
 }
 
@@ -154,7 +222,7 @@ static int bring_buckets(struct day_view *v, struct making *m, uint32_t n, struc
             continue;
         for (uint32_t i = 0; i < n && rc == 0; i++)
             if (m[i].w)
-                rc = put_buckets(&m[i], sid, e);
+                rc = put_buckets(&m[i], sid, e) < 0 ? e->code : put_stretches(&m[i], sid, e);
     }
     day_reader_close(r);
     return rc;
@@ -226,8 +294,10 @@ int rollup_make(struct tsdb *db, struct partition *sealed, bool five, bool hour,
     if (rc == 0)
         rc = fill(v, m, 2, e);
     rc = end(db, m, partition_contained(sealed), rc, e);
-    buckets_release(&m[0].b);
-    buckets_release(&m[1].b);
+    for (uint32_t i = 0; i < 2; i++) {
+        buckets_release(&m[i].b);
+        stretches_release(&m[i].h);
+    }
     if (rc == 0) {
         struct store_day *days;
 
@@ -275,7 +345,7 @@ static struct partition *open_day(struct tsdb *db, const char *signal, int32_t d
     return p;
 }
 
-/* Were these aggregates made of what the day holds now? */
+/* Were these aggregates made of what the day holds now, and of all of it? */
 static bool holds(struct tsdb *db, const char *signal, struct partition *day)
 {
     struct partition *p = open_day(db, signal, partition_day(day));
@@ -283,7 +353,7 @@ static bool holds(struct tsdb *db, const char *signal, struct partition *day)
     struct rollup_about about;
     struct err e;
     bool is = p && day_view_open(p, &v, &e) == 0 && rollup_about(v, &about, &e) == 0 &&
-              day_view_open(day, &of, &e) == 0 && about.made_of == txn_content(of->txn);
+              day_view_open(day, &of, &e) == 0 && about.made_of == txn_content(of->txn) && about.hists;
 
     day_view_close(of);
     day_view_close(v);
@@ -322,9 +392,9 @@ static int tend_day(struct tsdb *db, const struct store_day *raw, const struct k
     for (unsigned i = 0; i < 2; i++) {
         const struct store_day *d = day_of(&k[i], raw->day);
 
-        /* Whole, and written after the day was or looked into before. */
-        want[i] = within(raw->day, k[i].retention_ms, now_ms) &&
-                  !(d && !d->damaged && (d->written_ns >= raw->written_ns || seen->written_ns == raw->written_ns));
+        /* Whole, and looked into since the day was written: by an older program aggregates were made without histograms. */
+        want[i] =
+            within(raw->day, k[i].retention_ms, now_ms) && !(d && !d->damaged && seen->written_ns == raw->written_ns);
         any |= want[i];
     }
     if (!any || seen->failed_ns == raw->written_ns)
@@ -374,6 +444,25 @@ int rollup_tended(void *self, int64_t now_ms, struct err *e)
 
 /* --- the signals ---------------------------------------------------------------------------------------------- */
 
+/* The columns of each series fit together: what no look at one slice after the other shows. */
+static int verify_columns(struct day_view *v, const struct rollup_about *about, struct err *e)
+{
+    struct unpacker *u = unpacker_new();
+    struct rollup_reader *r = rollup_reader_new(v, about, INT64_MIN, INT64_MAX, u);
+    struct stretch_run hists;
+    struct bucket_run run;
+    int rc = 0;
+
+    for (uint32_t sid = 0; sid < day_view_nseries(v) && rc >= 0; sid++) {
+        rc = rollup_reader_get(r, sid, ROLLUP_ALL | 1u << ROLLUP_STALE, &run, e);
+        if (rc >= 0)
+            rc = rollup_reader_hists(r, sid, ROLLUP_HISTS, &hists, e);
+    }
+    rollup_reader_free(r);
+    unpacker_free(u);
+    return rc < 0 ? err_ctx(e, "partition %s", partition_path(v->p)) : 0;
+}
+
 int rollup_verify(void *self, struct partition *p, void (*print)(void *arg, const char *line), void *arg, struct err *e)
 {
     struct day_view *v = NULL;
@@ -383,13 +472,14 @@ int rollup_verify(void *self, struct partition *p, void (*print)(void *arg, cons
     (void)self;
     if (rc == 0)
         rc = rollup_about(v, &about, e);
+    if (rc == 0 && (rc = day_verify(p, print, arg, e)) < 0)
+        print = NULL; /* it has said why */
+    if (rc == 0)
+        rc = verify_columns(v, &about, e);
     day_view_close(v);
-    if (rc < 0) {
-        if (e && print)
-            print(arg, e->text);
-        return rc;
-    }
-    return day_verify(p, print, arg, e);
+    if (rc < 0 && e && print)
+        print(arg, e->text);
+    return rc;
 }
 
 static int attach(void *self, struct partition *p, void **user, struct err *e)

@@ -5,16 +5,19 @@
  * Such a partition is a day as day.h has it, whose samples are buckets: the same series under the same sids as in the
  * sealed day it was made of, and one slice for each column that has a row. Beside it stands
  *
- *   "R"   u32 "TPR1" | u32 resolution in ms | u64 content of the day it was made of | u32 columns (bits), in slice order
+ *   "R"   u32 "TPR2" | u32 resolution in ms | u64 content of the day it was made of | u32 columns (bits), in slice order
  *
  * ROLLUP_MIN is left out where it is ROLLUP_FIRST, ROLLUP_MAX where it is ROLLUP_LAST, ROLLUP_RESETS where it is zero. A
- * series that aggregates cannot tell (histograms) has no row at all.
+ * series with histograms has all columns of those, beside the ones of its floats if there are any; they stand there as gauges,
+ * what is known of resets is told by ROLLUP_H_COUNT. A series that aggregates cannot tell has no row at all.
+ *
+ * "TPR1" is the same without histograms: series that have some have no row.
  */
 #ifndef TSDB_ROLLUP_DAY_H
 #define TSDB_ROLLUP_DAY_H
 
 #include "tsdb/db.h"
-#include "tsdb/rollup.h"
+#include "tsdb/rollup_hist.h"
 
 #define ROLLUP_5M_SIGNAL "metrics.5m"
 #define ROLLUP_1H_SIGNAL "metrics.1h"
@@ -23,6 +26,7 @@ struct rollup_about {
     int64_t every;
     uint64_t made_of; /* txn_content of the sealed day */
     unsigned columns;
+    bool hists; /* series with histograms are told, too */
 };
 /* ERR_CORRUPT: not what a view of aggregates says. */
 int rollup_about(struct day_view *v, struct rollup_about *out, struct err *e);

@@ -45,6 +45,7 @@ struct rollup_reader {
     size_t times_bytes;
     uint64_t blocks_read;
     struct rollup_col columns[ROLLUP_COLUMNS];
+    struct arena hists; /* of the series at hand */
 };
 
 struct rollup_reader *rollup_reader_new(struct day_view *v, const struct rollup_about *about, int64_t mint,
@@ -87,6 +88,7 @@ void rollup_reader_free(struct rollup_reader *r)
         buf_release(&r->chunk->raw);
     free(r->chunk);
     buf_release(&r->copy);
+    arena_release(&r->hists);
     free(r);
 }
 
@@ -217,8 +219,18 @@ static int search(struct rollup_reader *r, struct rollup_col *col, uint32_t sid,
         else
             hi = mid;
     }
-    *row = lo;
+    *row = col->next_row = lo;
     return lo == col->block.nrows || col->block.rows[lo].sid != sid;
+}
+
+/* Is it known without looking that the column has no row of sid, since it would be right before the next one? */
+static bool is_passed(const struct rollup_col *col, uint32_t sid)
+{
+    uint32_t row = col->next_row;
+
+    if (col->block_no == UINT32_MAX || row >= col->block.nrows || col->block.rows[row].sid < sid)
+        return false;
+    return row > 0 ? col->block.rows[row - 1].sid < sid : col->block_no == 0;
 }
 
 static int find(struct rollup_reader *r, enum rollup_column c, uint32_t sid, const struct row **out, struct err *e)
@@ -233,7 +245,7 @@ static int find(struct rollup_reader *r, enum rollup_column c, uint32_t sid, con
         return rc;
     row = col->next_row;
     if (col->block_no == UINT32_MAX || row >= col->block.nrows || col->block.rows[row].sid != sid)
-        rc = search(r, col, sid, &row, e);
+        rc = is_passed(col, sid) ? 1 : search(r, col, sid, &row, e);
     if (rc != 0)
         return rc;
     col->next_row = row + 1;
@@ -310,4 +322,109 @@ int rollup_reader_get(struct rollup_reader *r, uint32_t sid, unsigned columns, s
         any |= rc == 0;
     }
     return rc < 0 ? rc : !any;
+}
+
+/* --- histograms -------------------------------------------------------------------------------------------- */
+
+/* Finds a row and its times; only those of the first histograms are not *met. >0: no row. */
+static int hists_row(struct rollup_reader *r, enum rollup_column c, uint32_t sid, const struct rollup_times **met,
+                     const struct rollup_times **t, struct err *e)
+{
+    const struct row *row;
+    int rc = find(r, c, sid, &row, e);
+
+    if (rc != 0)
+        return rc;
+    *t = *met;
+    if ((!*t || c == ROLLUP_H_FIRST) && (rc = get_times(r, &r->columns[c], row->column, t, e)) < 0)
+        return rc;
+    if (row->n != (*t)->n || row->flags != (c == ROLLUP_H_COUNT ? 0 : ROW_HAS_HISTS))
+        return err_set(e, ERR_CORRUPT, "block %u: row %u (series %u) is not like its columns", r->columns[c].block_no,
+                       r->columns[c].next_row - 1, sid);
+    if (!*met)
+        *met = *t;
+    return 0;
+}
+
+/* Counts and hints, apart. */
+static int get_counts(struct rollup_reader *r, const struct rollup_times *t, struct stretch_run *run, struct err *e)
+{
+    struct rollup_col *col = &r->columns[ROLLUP_H_COUNT];
+    uint32_t n = t->to - t->from;
+    double *count = arena_alloc(&r->hists, n * sizeof *count);
+    uint8_t *hint = arena_alloc(&r->hists, n);
+    int rc = decode(col, t->to, e);
+
+    for (uint32_t i = 0; rc == 0 && i < n; i++) {
+        double x = col->v[t->from + i];
+
+        if (!(x >= 4 && x < 4.0 * (STRETCH_COUNT_MAX + 1)) || (double)(uint32_t)x != x)
+            return err_set(e, ERR_CORRUPT, "block %u: row %u holds no counts", col->block_no, col->next_row - 1);
+        count[i] = (uint32_t)x >> 2;
+        hint[i] = (uint32_t)x & 3;
+    }
+    run->count = count;
+    run->hint = hint;
+    return rc;
+}
+
+static int get_hists(struct rollup_reader *r, enum rollup_column c, const struct rollup_times *t,
+                     const struct histogram *const **out, struct err *e)
+{
+    struct rollup_col *col = &r->columns[c];
+    const struct histogram **h = arena_alloc(&r->hists, t->to * sizeof *h);
+    double *marks = arena_alloc(&r->hists, t->to * sizeof *marks);
+
+    if (block_row_hists(&col->block, col->next_row - 1, t->to, &r->hists, marks, NULL, h) < 0)
+        return err_set(e, ERR_CORRUPT, "block %u: row %u does not decode", col->block_no, col->next_row - 1);
+    for (uint32_t i = t->from; i < t->to; i++)
+        if (!h[i] || hist_stale(h[i]))
+            return err_set(e, ERR_CORRUPT, "block %u: row %u has more than histograms", col->block_no,
+                           col->next_row - 1);
+    *out = h + t->from;
+    return 0;
+}
+
+/* One column into the run. >0: no row. */
+static int add_hists(struct rollup_reader *r, enum rollup_column c, uint32_t sid, const struct rollup_times **met,
+                     struct stretch_run *run, struct err *e)
+{
+    const struct histogram *const **to = c == ROLLUP_H_LAST    ? &run->last
+                                         : c == ROLLUP_H_FIRST ? &run->first
+                                                               : &run->sum;
+    const struct rollup_times *t;
+    int rc = hists_row(r, c, sid, met, &t, e);
+
+    if (rc != 0)
+        return rc;
+    if (c == ROLLUP_H_FIRST)
+        run->t_first = t->t; /* cut as the last ones are, when all is known */
+    return (*met)->from == (*met)->to ? 0
+           : c == ROLLUP_H_COUNT      ? get_counts(r, *met, run, e)
+                                      : get_hists(r, c, *met, to, e);
+}
+
+int rollup_reader_hists(struct rollup_reader *r, uint32_t sid, unsigned columns, struct stretch_run *run, struct err *e)
+{
+    const struct rollup_times *met = NULL;
+    int rc;
+
+    *run = (struct stretch_run){0};
+    arena_reset(&r->hists);
+    if (!(r->about.columns & 1u << ROLLUP_H_COUNT))
+        return 1;
+    rc = add_hists(r, ROLLUP_H_COUNT, sid, &met, run, e);
+    for (unsigned left = columns & ROLLUP_HISTS & ~(1u << ROLLUP_H_COUNT); left && rc == 0; left &= left - 1) {
+        rc = add_hists(r, (enum rollup_column)__builtin_ctz(left), sid, &met, run, e);
+        if (rc > 0)
+            rc = err_set(e, ERR_CORRUPT, "series %u: not all columns of its histograms are there", sid);
+    }
+    if (rc != 0)
+        return rc;
+    run->n = met->to - met->from;
+    run->t_last = met->t + met->from;
+    if (run->t_first)
+        run->t_first += met->from;
+    stretch_run_tell(run);
+    return 0;
 }

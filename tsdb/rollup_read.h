@@ -18,5 +18,11 @@ void rollup_reader_blocks(const struct rollup_reader *r, uint64_t *read, uint64_
  * RESETS is NULL where there are none. t_last is of the first column that was asked for. >0: the day does not know the series.
  */
 int rollup_reader_get(struct rollup_reader *r, uint32_t sid, unsigned columns, struct bucket_run *run, struct err *e);
+/*
+ * The same of the columns of its histograms, which are without those of an older day (hists false in what is told about it).
+ * Borrowed until the next call of this; the histograms' hints are the borrower's to write.
+ */
+int rollup_reader_hists(struct rollup_reader *r, uint32_t sid, unsigned columns, struct stretch_run *run,
+                        struct err *e);
 
 #endif

@@ -465,6 +465,7 @@ int tsdb_select_open(struct tsdb *db, const struct tsdb_select_opts *o, struct t
     s->limits = o->limits;
     s->rollup = o->want == TSDB_NO_DATA ? TSDB_ROLLUP_THIN : o->rollup; /* who is there does not need the samples */
     s->rollup_ms = o->rollup_ms;
+    s->rollup_edges = o->rollup_edges;
     rc = s->mint <= s->maxt ? find(s, o, e) : 0;
     if (rc == 0 && s->limits.check)
         rc = s->limits.check(s->limits.arg, 0, (uint64_t)s->n * (sizeof(struct series *) + 4ul * s->ndays), e);

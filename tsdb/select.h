@@ -36,6 +36,7 @@ struct tsdb_select {
     /* select_rollup.c: aggregates. A day may have samples, aggregates, or both, under the same sids. */
     enum tsdb_rollup rollup;
     int64_t rollup_ms;
+    bool rollup_edges;
     struct tsdb_rollup_used rollup_used;
     struct rollup_in *rollups; /* of each day; NULL unless rollup_used.any */
     struct partition_list rollup_partitions[2];

@@ -138,6 +138,7 @@ enum tsdb_rollup {
     TSDB_ROLLUP_MIN,
     TSDB_ROLLUP_MAX,
     TSDB_ROLLUP_INCREASE, /* the last, and all of struct tsdb_buckets */
+    TSDB_ROLLUP_DELTA,    /* the same without resets */
     TSDB_ROLLUPS
 };
 enum { TSDB_5M = 5 * 60 * 1000, TSDB_1H = 60 * 60 * 1000 };
@@ -150,6 +151,7 @@ struct tsdb_select_opts {
     uint32_t parts_hint; /* how many threads would like to read */
     enum tsdb_rollup rollup;
     int64_t rollup_ms; /* the resolution of whose multiples all windows are (TSDB_5M, TSDB_1H); 0: of none */
+    bool rollup_edges; /* also the first and last histogram of each stretch */
     bool no_index;     /* for tests: looks at the labels of every series instead */
     struct tsdb_limits limits;
 };
@@ -182,10 +184,23 @@ void tsdb_select_blocks(const struct tsdb_select *s, uint64_t *read, uint64_t *s
 int tsdb_cursor_open(struct tsdb_select *s, uint32_t part, struct tsdb_cursor **out, struct err *e);
 void tsdb_cursor_close(struct tsdb_cursor *c);
 
+/*
+ * The histograms of a series that comes as buckets: each stands for a stretch of samples without a float, a marker or a reset
+ * between them, all with their buckets in the same places. Several may lie in one bucket of time.
+ */
+struct tsdb_stretches {
+    uint32_t n;
+    const int64_t *t_last, *t_first; /* t_first NULL where FIRST was not asked for */
+    const double *count;
+    const uint8_t *hint; /* of the first */
+    const struct histogram *const *last, *const *first, *const *sum; /* NULL, or of NULLs, what was not asked for */
+};
+
 /* Beside t (of the last sample in a bucket; of any with TSDB_ROLLUP_MIN) and v. What was not asked for is NULL; resets also where there are none. */
 struct tsdb_buckets {
     const int64_t *t_first;
     const double *first, *count, *resets;
+    const struct tsdb_stretches *hists; /* NULL: the series has floats only. Else there may be no float, and n is 0 */
 };
 
 struct tsdb_samples {
@@ -197,7 +212,7 @@ struct tsdb_samples {
     const struct histogram *const *h; /* beside v where samples are histograms; NULL when none of the series is */
     /* Equal non-zero ids within one select: the very same t array (pointer and n), so tables made from t can be kept. */
     uint64_t times_id; /* of buckets: the counts and first times are equal too */
-    const struct tsdb_buckets *b; /* NULL: these are samples (always, but from TSDB_ROLLUP_COUNT on; then too where aggregates
+    const struct tsdb_buckets *b; /* NULL: these are samples (always, but from TSDB_ROLLUP_LAST on; then too where aggregates
                                      cannot tell the series) */
 };
 

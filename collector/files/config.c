@@ -222,6 +222,8 @@ static int read_job(struct files_config *k, struct conf *c, struct str dir, cons
     job->sd = sd.sd;
     job->nsd = sd.nsd;
     complete_groups(k->sd_owner->arena, job);
+    for (uint32_t i = 0; i < job->nsd; i++)
+        job->sd[i].ended = job->sd[i].kind == SD_DOCKER; /* their last lines may not have been read yet */
     if (relabel_read(a, conf_get(c, "relabel_configs"), false, &job->relabel, e) < 0 || conf_str(c, "encoding", &job->encoding, e) < 0 ||
         conf_bool(c, "tail_from_end", &job->tail_from_end, e) < 0 || read_journal(a, conf_get(c, "journal"), job, e) < 0 ||
         read_decompression(conf_get(c, "decompression"), job, e) < 0)

@@ -39,6 +39,7 @@ static const struct {
     {"template", &pipe_template},
     {"truncate", &pipe_truncate},
     {"decolorize", &pipe_decolorize},
+    {"luhn", &pipe_luhn},
     {"timestamp", &pipe_timestamp},
     {"metrics", &pipe_metrics},
 };

@@ -160,7 +160,7 @@ int stage_read_regex(struct conf *c, const char *key, struct regex **out, struct
 extern const struct stage_type pipe_docker, pipe_cri, pipe_multiline, pipe_json, pipe_logfmt, pipe_regex, pipe_pattern,
     pipe_labels, pipe_static_labels, pipe_label_drop, pipe_label_keep, pipe_metadata, pipe_metadata_drop, pipe_tenant,
     pipe_output, pipe_pack, pipe_match, pipe_drop, pipe_limit, pipe_sampling, pipe_replace, pipe_template, pipe_truncate,
-    pipe_decolorize, pipe_timestamp, pipe_metrics;
+    pipe_decolorize, pipe_luhn, pipe_timestamp, pipe_metrics;
 int64_t multiline_wait_ms(const struct stage *s);
 void stage_metrics_text(void *state, struct buf *out);
 

@@ -10,6 +10,8 @@
  * (1) Names count only with digits behind a dot or dash: app.log.bak and app.log.1.gz are no siblings.
  * (2) Of a container that we see for the first time all are read: the folder is its own.
  * (3) A copy (copytruncate) is known by its first bytes, which are those of the file before it was truncated.
+ * (4) Names move while we look: a rotation renames one file after the other. What was seen counts only if all names still stand for the same
+ *     files afterwards; else a file that we know would be taken for a new one, under the name it had or will have.
  */
 #include "collector/files/tailer.h"
 
@@ -19,6 +21,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { TRIES = 20, PAUSE_US = 10000 };
 
 struct sibling {
     char *path;
@@ -243,7 +247,27 @@ static void choose(struct siblings *s, bool all)
     }
 }
 
-static void open_chosen(struct siblings *s)
+/* (4) */
+static bool unchanged(const struct siblings *s)
+{
+    struct siblings now = {.t = s->t};
+    bool same;
+
+    list_siblings(s->t, &now);
+    same = now.n == s->n;
+    for (uint32_t i = 0; i < now.n && same; i++) {
+        uint32_t k = 0;
+
+        while (k < s->n && (s->v[k].ino != now.v[i].ino || s->v[k].dev != now.v[i].dev || strcmp(s->v[k].path, now.v[i].path) != 0))
+            k++;
+        same = k < s->n;
+    }
+    release(&now);
+    return same;
+}
+
+/* False: a name moved meanwhile; what was opened before stays. */
+static bool open_chosen(struct siblings *s)
 {
     for (uint32_t i = 0; i < s->n; i++) {
         struct followed *w;
@@ -253,18 +277,23 @@ static void open_chosen(struct siblings *s)
         w = followed_open(s->t, s->v[i].path, s->v[i].at);
         if (!w)
             continue;
+        if (w->dev != s->v[i].dev || w->ino != s->v[i].ino) {
+            followed_close(w);
+            return false;
+        }
         w->rotated = true;
         followed_append(w);
         log_info("files", "%.*s: reading %s from %lld", STR_ARG(s->t->path), s->v[i].path, (long long)s->v[i].at);
     }
+    return true;
 }
 
-void siblings_append(struct target *t, const struct followed *since)
+/* True: what could be opened is. */
+static bool try_append(struct target *t, const struct followed *since, bool last)
 {
     struct siblings s = {.t = t, .newest_lost_ns = INT64_MIN};
+    bool done;
 
-    if (!since && nothing_happened(t))
-        return;
     list_siblings(t, &s);
     for (uint32_t i = 0; i < s.n; i++) {
         if (is_open(t->job, s.v[i].dev, s.v[i].ino)) {
@@ -278,19 +307,50 @@ void siblings_append(struct target *t, const struct followed *since)
     else if (!s.any_known)
         s.newest_lost_ns = since->mtime_ns; /* moved away altogether: it is open, what came after it we see by time */
     choose(&s, t->docker && !since && !s.any_known);
-    open_chosen(&s);
+    done = (unchanged(&s) || last) && open_chosen(&s);
     release(&s);
+    return done;
 }
 
-bool siblings_find_copy(struct followed *w, uint64_t from)
+void siblings_append(struct target *t, const struct followed *since)
+{
+    if (!since && nothing_happened(t))
+        return;
+    for (unsigned i = 0; i < TRIES && !try_append(t, since, i + 1 == TRIES); i++)
+        usleep(PAUSE_US);
+}
+
+/* Those that were opened go before w, which is the last. */
+static void open_before(struct siblings *s, struct followed *w)
+{
+    struct target *t = w->t;
+
+    for (struct followed **at = &t->first; *at; at = &(*at)->next) {
+        if (*at == w) {
+            *at = NULL;
+            break;
+        }
+    }
+    t->last = NULL;
+    for (struct followed *x = t->first; x; x = x->next)
+        t->last = x;
+    open_chosen(s);
+    if (t->last)
+        t->last->next = w;
+    else
+        t->first = w;
+    t->last = w;
+    w->next = NULL;
+}
+
+/* True: seen while no name moved; *found: there is a copy, and it is opened. */
+static bool try_find_copy(struct followed *w, uint64_t from, bool last, bool *found)
 {
     struct target *t = w->t;
     struct siblings s = {.t = t, .newest_lost_ns = INT64_MIN};
-    struct followed *last = t->last;
-    struct sibling *k = NULL;
+    struct sibling *k;
+    bool seen;
 
-    if (w->rotated || w->sig.n == 0 || last != w)
-        return false;
     list_siblings(t, &s);
     for (uint32_t i = 0; i < s.n; i++)
         s.v[i].known = is_open(t->job, s.v[i].dev, s.v[i].ino);
@@ -298,28 +358,23 @@ bool siblings_find_copy(struct followed *w, uint64_t from)
     for (uint32_t i = 0; i < s.n; i++)
         s.v[i].at = -1;
     k = find_signed(&s, w->dev, w->ino, &w->sig, from);
-    if (k) {
-        for (struct sibling *x = k + 1; x < s.v + s.n; x++)
-            x->at = x->known ? -1 : 0;
-        k->at = (int64_t)from;
-        /* They go before w. */
-        for (struct followed **at = &t->first; *at; at = &(*at)->next) {
-            if (*at == w) {
-                *at = NULL;
-                break;
-            }
-        }
-        t->last = NULL;
-        for (struct followed *x = t->first; x; x = x->next)
-            t->last = x;
-        open_chosen(&s);
-        if (t->last)
-            t->last->next = w;
-        else
-            t->first = w;
-        t->last = w;
-        w->next = NULL;
-    }
+    for (struct sibling *x = k; k && x < s.v + s.n; x++)
+        x->at = x == k ? (int64_t)from : x->known ? -1 : 0;
+    seen = unchanged(&s) || last;
+    *found = k && seen;
+    if (*found)
+        open_before(&s, w);
     release(&s);
-    return k != NULL;
+    return seen;
+}
+
+bool siblings_find_copy(struct followed *w, uint64_t from)
+{
+    bool found = false;
+
+    if (w->rotated || w->sig.n == 0 || w->t->last != w)
+        return false;
+    for (unsigned i = 0; i < TRIES && !try_find_copy(w, from, i + 1 == TRIES, &found); i++)
+        usleep(PAUSE_US);
+    return found;
 }

@@ -1,4 +1,4 @@
-/* stage_line.c - truncate and decolorize: stages that change texts without looking for meaning in them. */
+/* stage_line.c - truncate, decolorize and luhn: stages that change texts without looking for meaning in them. */
 #include "collector/files/pipeline.h"
 
 /* --- decolorize ---------------------------------------------------------------------------------------------- */
@@ -45,6 +45,94 @@ static enum stage_result run_decolorize(struct pipe_run *run, const struct stage
 }
 
 const struct stage_type pipe_decolorize = {.name = "decolorize", .read = read_decolorize, .run = run_decolorize};
+
+/* --- luhn ------------------------------------------------------------------------------------------------------ */
+
+struct luhn_config {
+    struct str source, replacement, delimiters;
+    int64_t digits_min;
+};
+
+static int read_luhn(struct stage_reader *r, struct conf *c, struct stage *s, struct err *e)
+{
+    struct luhn_config *k = arena_new(r->a, struct luhn_config);
+
+    s->config = k;
+    k->source = k->delimiters = STR("");
+    k->replacement = STR("**REDACTED**");
+    k->digits_min = 13;
+    if (conf_want(c, CONF_MAP, "luhn", e) < 0 || conf_str(c, "source", &k->source, e) < 0 ||
+        conf_str(c, "replacement", &k->replacement, e) < 0 || conf_str(c, "delimiters", &k->delimiters, e) < 0 ||
+        conf_i64(c, "min_length", &k->digits_min, e) < 0)
+        return ERR_INVALID;
+    if (k->digits_min < 1)
+        return conf_err(c, e, "luhn: min_length must be above 0");
+    k->source = arena_dup(r->a, k->source);
+    k->replacement = arena_dup(r->a, k->replacement);
+    k->delimiters = arena_dup(r->a, k->delimiters);
+    return conf_finish(c, "luhn", e);
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* The number at the beginning of s, with delimiters between its digits; it ends with a digit. */
+static size_t number_at(struct str s, struct str delimiters)
+{
+    size_t end = 0;
+
+    for (size_t i = 0; i < s.n && (is_digit(s.p[i]) || str_chr(delimiters, s.p[i]) >= 0); i++)
+        end = is_digit(s.p[i]) ? i + 1 : end;
+    return end;
+}
+
+/* Luhn's sum: from the end every second digit counts twice, its own digits added up. */
+static bool is_luhn(struct str number, int64_t digits_min)
+{
+    int64_t digits = 0;
+    unsigned sum = 0;
+
+    for (size_t i = number.n; i-- > 0;) {
+        unsigned d = (unsigned)(number.p[i] - '0');
+
+        if (!is_digit(number.p[i]))
+            continue;
+        d = digits++ % 2 ? d * 2 : d;
+        sum += d > 9 ? d - 9 : d;
+        sum %= 10; /* a line has as many digits as it likes */
+    }
+    return digits >= digits_min && sum == 0;
+}
+
+/* Numbers that may be those of payment cards are replaced. */
+static enum stage_result run_luhn(struct pipe_run *run, const struct stage *s, struct entry *en)
+{
+    const struct luhn_config *k = s->config;
+    struct buf out = {0};
+    bool any = false;
+    struct str text;
+
+    if (!entry_input(run, en, k->source, &text))
+        return STAGE_NEXT;
+    for (size_t i = 0; i < text.n;) {
+        size_t n = is_digit(text.p[i]) ? number_at(str_from(text, i), k->delimiters) : 0;
+        bool hide = n && is_luhn(str_n(text.p + i, n), k->digits_min);
+
+        buf_puts(&out, hide ? k->replacement : str_n(text.p + i, MAX(n, (size_t)1)));
+        any |= hide;
+        i += MAX(n, (size_t)1);
+    }
+    if (any && k->source.n)
+        entry_set(run, en, k->source, arena_dup(run->a, buf_str(&out)));
+    else if (any)
+        en->line = arena_dup(run->a, buf_str(&out));
+    buf_release(&out);
+    return STAGE_NEXT;
+}
+
+const struct stage_type pipe_luhn = {.name = "luhn", .read = read_luhn, .run = run_luhn};
 
 /* --- truncate ------------------------------------------------------------------------------------------------ */
 

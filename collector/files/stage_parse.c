@@ -1,5 +1,5 @@
 /* stage_parse.c - json, logfmt, regex, pattern: what a line (or something found before) says, under names. */
-#include "collector/files/json_scan.h"
+#include "collector/files/json_path.h"
 #include "collector/files/pipeline.h"
 
 /* --- json ----------------------------------------------------------------------------------------------- */
@@ -57,7 +57,7 @@ static enum stage_result run_json(struct pipe_run *run, const struct stage *s, s
         bool range;
         char out[NUM_MAX];
 
-        if (!json_path_find(k->v[i].path, &root, &v) || v.kind == JSON_NULL)
+        if (!json_path_find(run->a, k->v[i].path, &root, &v) || v.kind == JSON_NULL)
             entry_unset(en, k->v[i].name);
         else if (v.kind == JSON_NUMBER && v.text.n > 15 && num_parse(v.text, &number, &range)) /* a float64, as upstream has it */
             entry_set(run, en, k->v[i].name, arena_dup(run->a, str_n(out, num_fmt_f(number, out))));
@@ -104,12 +104,12 @@ static struct str logfmt_value(struct arena *a, struct str *s)
     struct str v;
 
     if (s->n && s->p[0] == '"') {
-        struct str rest = *s;
-        struct json_value quoted;
+        struct json_in j;
 
-        if (json_value_next(&rest, &quoted) && quoted.kind == JSON_STRING) {
-            *s = rest;
-            return json_unquote(a, quoted.text);
+        files_json_init(&j, a, *s);
+        if (json_in_string(&j, &v) == 0) {
+            *s = str_n(j.p, (size_t)(j.end - j.p));
+            return v;
         }
     }
     while (n < s->n && s->p[n] != ' ' && s->p[n] != '\t')

@@ -4,7 +4,7 @@
  * What is unfinished is held (struct held); the position of the file does not pass its beginning, so after a restart it is read
  * again from there.
  */
-#include "collector/files/json_scan.h"
+#include "collector/files/json_path.h"
 #include "collector/files/pipeline.h"
 
 enum { PARTIAL_STREAMS_MAX = 100 };
@@ -95,37 +95,37 @@ static bool join(struct pipe_run *run, const struct stage *s, struct entry *en, 
 
 struct docker_record {
     struct str log, stream, time;
-    struct json_value attrs;
-    bool has_log, has_attrs;
+    struct json_value attrs; /* kind 0: none */
+    bool has_log;
 };
 
 static bool read_record(struct arena *a, struct str line, struct docker_record *out)
 {
-    struct json_value root, v;
-    struct json_iter it;
+    struct json_in j;
     struct str key;
+    int rc;
 
     *out = (struct docker_record){.stream = STR("")};
-    if (!line.n || line.p[0] != '{' || !json_value_all(line, &root))
+    if (!line.n || line.p[0] != '{')
         return false;
-    json_iter_init(&it, &root);
-    while (json_iter_next(&it, &key, &v)) {
-        if (str_eqz(key, "\"attrs\"") && v.kind == JSON_OBJECT) {
-            out->attrs = v;
-            out->has_attrs = true;
-        }
-        if (v.kind != JSON_STRING)
-            continue;
-        if (str_eqz(key, "\"log\"")) {
-            out->log = json_unquote(a, v.text);
+    files_json_init(&j, a, line);
+    rc = json_in_open(&j, '{');
+    while (rc == 0 && (rc = json_in_key(&j, &key)) == 0) {
+        enum json_kind kind = json_in_peek(&j);
+
+        if (kind == JSON_STRING && str_eqz(key, "log")) {
+            rc = json_in_string(&j, &out->log);
             out->has_log = true;
-        } else if (str_eqz(key, "\"stream\"")) {
-            out->stream = json_unquote(a, v.text);
-        } else if (str_eqz(key, "\"time\"")) {
-            out->time = json_unquote(a, v.text);
+        } else if (kind == JSON_STRING && (str_eqz(key, "stream") || str_eqz(key, "time"))) {
+            rc = json_in_string(&j, key.p[0] == 's' ? &out->stream : &out->time);
+        } else if (kind == JSON_OBJECT && str_eqz(key, "attrs")) {
+            rc = json_in_skip(&j, &out->attrs.text);
+            out->attrs.kind = kind;
+        } else {
+            rc = json_in_skip(&j, NULL);
         }
     }
-    return out->has_log && out->log.n > 0;
+    return rc > 0 && json_in_end(&j) == 0 && out->has_log && out->log.n > 0;
 }
 
 /* Attributes are what --log-opt labels= and env= say: found out, for stages that want them. */
@@ -135,9 +135,9 @@ static void put_attrs(struct pipe_run *run, struct entry *en, const struct json_
     struct json_value v;
     struct str key;
 
-    json_iter_init(&it, attrs);
+    json_iter_init(&it, run->a, attrs);
     while (json_iter_next(&it, &key, &v))
-        entry_set(run, en, json_unquote(run->a, key), json_value_text(run->a, &v));
+        entry_set(run, en, key, json_value_text(run->a, &v));
 }
 
 static enum stage_result run_docker(struct pipe_run *run, const struct stage *s, struct entry *en)
@@ -157,7 +157,7 @@ static enum stage_result run_docker(struct pipe_run *run, const struct stage *s,
     entry_set(run, en, STR("output"), en->line);
     entry_set(run, en, STR("stream"), rec.stream);
     entry_set(run, en, STR("timestamp"), rec.time);
-    if (rec.has_attrs)
+    if (rec.attrs.kind)
         put_attrs(run, en, &rec.attrs);
     if (run->err_base && s->number == 0) { /* relabelling said what labels the streams have */
         if (str_eqz(rec.stream, "stderr")) {

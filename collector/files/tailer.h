@@ -124,6 +124,7 @@ struct files {
     int64_t last_ns;      /* times that the clock gives rise */
     struct str docker_root; /* malloc'ed; of the Engine. p NULL: not known yet */
     bool docker_asked;
+    int docker_watch; /* inotify's number of the folder of all containers, + 1; 0: not watched */
     struct watch_list *watches;
     struct map folders;   /* path -> inotify's number */
     uint32_t nopen;
@@ -180,7 +181,7 @@ bool siblings_find_copy(struct followed *w, uint64_t from);
 /* --- watch.c --- */
 void watch_open(struct files *f);
 void watch_close(struct files *f);
-void watch_folder(struct files *f, const char *path);
+int watch_folder(struct files *f, const char *path); /* inotify's number, or <0 */
 void watch_file(struct followed *w);
 void watch_forget(struct followed *w);
 /* Reads what inotify has to say: queues files, asks for a scan. */

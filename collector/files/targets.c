@@ -3,6 +3,9 @@
  *
  * (1) A target that is found no more is read to its end and then closed; while a discovery has not answered yet, nothing goes.
  * (2) Of several entries of a job that name one path the first counts.
+ * (3) A container that has ended is a target as long as its log was written to lately: for longer than it takes to ask the Engine
+ *     twice, so one that lived between two times is read as a whole. One that is removed as it ends takes its log with it: that it
+ *     is known before, the folder of all containers is watched.
  */
 #include "collector/files/tailer.h"
 
@@ -15,7 +18,7 @@
 #include <unistd.h>
 
 #define DOCKER_ROOT "/var/lib/docker"
-enum { ENGINE_TIMEOUT_MS = 10000 };
+enum { ENGINE_TIMEOUT_MS = 10000, ENDED_LATELY_MS = 60000 };
 
 /* --- labels -------------------------------------------------------------------------------------------------- */
 
@@ -59,7 +62,8 @@ struct scan {
     struct arena arena;
     struct str exclude;
     const struct labels *discovered, *labels, *err_labels;
-    bool docker;
+    const struct sd_config *sd;
+    bool docker, ended;
     size_t found;
 };
 
@@ -99,7 +103,8 @@ static void found(void *arg, const char *path)
     t->seen = s->f->scan;
     t->docker = s->docker;
     t->ending = false;
-    set_labels(t, s);
+    if (!s->ended || !t->labels.v) /* what is known of one that has ended is less than it was: networks have no addresses */
+        set_labels(t, s);
     s->found++;
 }
 
@@ -139,6 +144,15 @@ static bool of_this_host(const struct labels *ls)
     return gethostname(name, sizeof name - 1) == 0 && str_eqz(host, name);
 }
 
+/* (3) */
+static bool written_lately(const struct scan *s, struct str path)
+{
+    int64_t since_ms = clock_wall_ms() - ENDED_LATELY_MS - 2 * s->sd->refresh_ms;
+    struct stat st;
+
+    return stat(path.p, &st) == 0 && (int64_t)st.st_mtim.tv_sec * 1000 >= since_ms;
+}
+
 static void scan_target(struct scan *s, const struct labels *discovered)
 {
     struct labels ls = *discovered, err_ls;
@@ -151,7 +165,7 @@ static void scan_target(struct scan *s, const struct labels *discovered)
     path = labels_get(&ls, STR("__path__"));
     s->exclude = labels_get(&ls, STR("__path_exclude__"));
     s->labels = &ls;
-    s->docker = false;
+    s->docker = s->ended = false;
     if (path.n) {
         glob_walk(arena_dup(&s->arena, path), FILES_MAX, found, folder, s);
         return;
@@ -165,8 +179,10 @@ static void scan_target(struct scan *s, const struct labels *discovered)
     if (!relabel_apply(&s->j->config->relabel, &s->arena, &ls) || !relabel_apply(&s->j->config->relabel, &s->arena, &err_ls))
         return;
     s->err_labels = &err_ls;
-    glob_walk(arena_printf(&s->arena, "%.*s/containers/%.*s/%.*s-json.log", STR_ARG(s->f->docker_root), STR_ARG(path), STR_ARG(path)), 1,
-              found, folder, s);
+    path = arena_printf(&s->arena, "%.*s/containers/%.*s/%.*s-json.log", STR_ARG(s->f->docker_root), STR_ARG(path), STR_ARG(path));
+    s->ended = labels_get(discovered, STR(SD_DOCKER_ENDED)).n > 0;
+    if (!s->ended || written_lately(s, path))
+        glob_walk(path, 1, found, folder, s);
 }
 
 /* --- the Engine's folder ---------------------------------------------------------------------------------------- */
@@ -211,6 +227,14 @@ static void ask_engine(struct files *f, const struct sd_config *sd)
 
 /* --- all ------------------------------------------------------------------------------------------------------------ */
 
+/* That there is a new container is seen before the Engine would be asked again. */
+static void watch_containers(struct files *f, struct arena *a)
+{
+    if (f->docker_watch || !f->docker_root.p)
+        return;
+    f->docker_watch = watch_folder(f, arena_printf(a, "%.*s/containers", STR_ARG(f->docker_root)).p) + 1;
+}
+
 /* False: a discovery has not answered yet. */
 static bool scan_job(struct files *f, struct job *j)
 {
@@ -220,8 +244,11 @@ static bool scan_job(struct files *f, struct job *j)
     for (uint32_t i = 0; i < j->config->nsd; i++) {
         struct sd_result *r = discovery_result(f->discovery, j->providers[i]);
 
-        if (j->config->sd[i].kind == SD_DOCKER)
+        s.sd = &j->config->sd[i];
+        if (j->config->sd[i].kind == SD_DOCKER) {
             ask_engine(f, &j->config->sd[i]);
+            watch_containers(f, &s.arena);
+        }
         all &= r != NULL && (j->config->sd[i].kind != SD_DOCKER || f->docker_root.p);
         for (uint32_t g = 0; r && g < r->n; g++) {
             for (uint32_t k = 0; k < r->groups[g].n; k++) {

@@ -13,7 +13,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-enum { POLL_MS = 250 };
+enum { POLL_MS = 250, NEW_CONTAINER_MS = 200 };
 
 struct watch_entry {
     int watch;
@@ -48,15 +48,16 @@ void watch_close(struct files *f)
     map_release(&f->folders);
 }
 
-void watch_folder(struct files *f, const char *path)
+int watch_folder(struct files *f, const char *path)
 {
     int watch;
 
     if (f->inotify < 0)
-        return;
+        return -1;
     watch = inotify_add_watch(f->inotify, path, IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR);
     if (watch >= 0 && !map_get(&f->folders, str_of(path)))
         *map_put(&f->folders, str_of(x_strdup(str_of(path))), NULL) = (void *)(uintptr_t)(watch + 1);
+    return watch;
 }
 
 static uint32_t lower_bound(const struct watch_list *l, int watch)
@@ -150,6 +151,8 @@ void watch_read(struct files *f)
             at += (ssize_t)(sizeof(ev) + ev.len);
             if (ev.mask & (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_Q_OVERFLOW))
                 f->scan_now = true;
+            if (f->docker_watch && ev.wd == f->docker_watch - 1)
+                discovery_hurry(f->discovery, SD_DOCKER, NEW_CONTAINER_MS);
             for (uint32_t i = lower_bound(l, ev.wd); i < l->n && l->v[i].watch == ev.wd; i++)
                 files_queue(f, l->v[i].w);
             if (ev.mask & IN_Q_OVERFLOW) {

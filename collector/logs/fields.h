@@ -6,7 +6,6 @@
 #define COLLECTOR_LOGS_FIELDS_H
 
 #include "collector/logs/intake.h"
-#include "collector/logs/json_in.h"
 
 /* More fields than this, or longer ones, are not taken apart: the record is kept whole, as its line. */
 enum { FIELDS_MAX = 100, FIELDS_BYTES_MAX = 48 << 10 };

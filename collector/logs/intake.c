@@ -187,15 +187,43 @@ static void sort_rows(struct intake *in)
     for (uint32_t i = 0; i < in->b.nrows; i++) {
         struct log_in *s = &in->b.streams[in->of[i]];
 
+        if (in->each)
+            in->place[i] = s->first + s->n;
         rows[s->first + s->n++] = in->b.rows[i];
     }
     in->b.rows = rows;
+}
+
+/* Room for what will become of each row: all are fine until somebody says otherwise. */
+static void expect_verdicts(struct intake *in)
+{
+    in->place = arena_array(in->a, uint32_t, in->b.nrows + 1);
+    in->b.row_verdicts = arena_zalloc(in->a, in->b.nrows + 1);
+    for (uint32_t i = 0; i < in->b.nrows; i++)
+        in->place[i] = i;
+}
+
+unsigned intake_verdict(const struct intake *in, uint32_t n)
+{
+    assert(in->each && n < in->b.nrows);
+    return in->b.row_verdicts[in->place[n]];
+}
+
+struct str intake_sentence(const struct intake *in, uint32_t n)
+{
+    assert(in->each && n < in->b.nrows);
+    for (uint32_t i = 0; i < in->b.nbad; i++)
+        if (in->b.bad_rows[i] == in->place[n] && in->b.bad_verdicts[i] == intake_verdict(in, n))
+            return str_of(in->b.bad[i].text);
+    return STR_NULL;
 }
 
 void intake_finish(struct intake *in)
 {
     uint32_t kept = 0;
 
+    if (in->each)
+        expect_verdicts(in);
     if (in->mixed && in->b.nstreams > 1)
         sort_rows(in);
     else if (in->mixed && in->b.nstreams)

@@ -10,12 +10,13 @@
 #ifndef COLLECTOR_LOGS_INTAKE_H
 #define COLLECTOR_LOGS_INTAKE_H
 
+#include "base/json_in.h"
 #include "collector/logs/logs.h"
 #include "collector/logs/rules.h"
 #include "collector/logs/stream.h"
 #include "logstore/logstore.h"
 
-enum { INTAKE_FAULTS = 8 };
+enum { INTAKE_FAULTS = 8, INTAKE_STREAM_RATE = LOG_VERDICTS /* beside the logstore's verdicts */ };
 
 /* Rows that were refused here, and a sentence about (the first of) them. */
 struct intake_fault {
@@ -33,6 +34,8 @@ struct intake {
     struct buf key;
     uint32_t streams_cap, rows_cap, meta_cap, nmeta, stream;
     bool mixed;
+    bool each;          /* what becomes of each row is asked for (intake_verdict) */
+    uint32_t *place;    /* each: of the row that came as the n-th, once the batch is whole */
     size_t bytes_max;   /* of the arena */
     uint64_t bytes;     /* of lines and metadata */
 
@@ -61,7 +64,17 @@ void intake_refuse(struct intake *in, enum logs_reason reason, uint64_t n, const
 void intake_finish(struct intake *in);
 /* The sentences of all that was refused, here and by the logstore, as Loki joins them. Empty: nothing was. */
 void intake_faults(const struct intake *in, struct buf *out);
+/* Mixed, and each was set before the first row: what became of the row that came as the n-th; enum log_verdict, or above. */
+unsigned intake_verdict(const struct intake *in, uint32_t n);
+/* The sentence about it, where it was refused and one of the first. Else STR_NULL. */
+struct str intake_sentence(const struct intake *in, uint32_t n);
 /* Rows refused by both. */
 uint64_t intake_nrefused(const struct intake *in);
+
+/* JSON of senders: control characters inside of strings pass, as shippers happen to write them; nested up to 128. */
+static inline void logs_json_init(struct json_in *j, struct arena *a, struct str text, struct err *e)
+{
+    json_in_init(j, a, text, 128, JSON_CONTROL_FINE, e);
+}
 
 #endif

@@ -7,9 +7,11 @@
  */
 #include "collector/logs/level.h"
 
-#include "collector/logs/json_in.h"
+#include "base/json_in.h"
 
-#ifdef __SSE2__
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#elif defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 
@@ -107,11 +109,54 @@ static unsigned pairs_at(const char *p)
 }
 #endif
 
+#if defined(__x86_64__) && defined(__GNUC__)
+/*
+ * The same of 32 places; reads 33 bytes. A bit for each of the seven pairs, by the low and the high half of the letter: a place has one
+ * where its own letter and the next one have the same bit.
+ */
+enum { ER = 1, WA = 2, IN = 4, DE = 8, FA = 16, CR = 32, TR = 64 };
+
+__attribute__((target("avx2"))) static inline __m256i bits_of(__m256i x, __m128i by_low, __m128i by_high)
+{
+    const __m256i half = _mm256_set1_epi8(15);
+    __m256i low = _mm256_and_si256(x, half), high = _mm256_and_si256(_mm256_srli_epi16(x, 4), half);
+
+    return _mm256_and_si256(_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(by_low), low), _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(by_high), high));
+}
+
+/* The first place of [p, end) that may begin a level, as far as there are 33 bytes; else where that ends. */
+__attribute__((target("avx2"))) static const char *find_pair_avx2(const char *p, const char *end)
+{
+    const __m128i first_low = _mm_setr_epi8(0, 0, 0, CR, DE | TR, ER, FA, WA, 0, IN, 0, 0, 0, 0, 0, 0);
+    const __m128i first_high = _mm_setr_epi8(0, 0, 0, 0, 0, 0, ER | IN | DE | FA | CR, WA | TR, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m128i then_low = _mm_setr_epi8(0, WA | FA, ER | CR | TR, 0, 0, DE, 0, 0, 0, 0, 0, 0, 0, 0, IN, 0);
+    const __m128i then_high = _mm_setr_epi8(0, 0, 0, 0, 0, 0, WA | FA | DE | IN, ER | CR | TR, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m256i fold = _mm256_set1_epi8(32);
+
+    for (; end - p >= 33; p += 32) {
+        __m256i a = _mm256_or_si256(_mm256_loadu_si256((const __m256i *)(const void *)p), fold);
+        __m256i b = _mm256_or_si256(_mm256_loadu_si256((const __m256i *)(const void *)(p + 1)), fold);
+        __m256i both = _mm256_and_si256(bits_of(a, first_low, first_high), bits_of(b, then_low, then_high));
+        unsigned m = ~(unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(both, _mm256_setzero_si256()));
+
+        if (m)
+            return p + __builtin_ctz(m);
+    }
+    return p;
+}
+#endif
+
 static struct str level_in_words(struct str line)
 {
     const char *p = line.p, *end = p + line.n;
     struct str found;
 
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (__builtin_cpu_supports("avx2"))
+        for (; end - (p = find_pair_avx2(p, end)) >= 33; p++)
+            if ((found = check_at(line.p, p, end)).p)
+                return found;
+#endif
 #ifdef __SSE2__
     for (; end - p >= 17; p += 16)
         for (unsigned m = pairs_at(p); m; m &= m - 1) {
@@ -133,9 +178,10 @@ static struct str level_in_words(struct str line)
 
 static const char *string_end(const char *p, const char *end) /* behind the opening quote: at the closing one, or end */
 {
-    for (p = json_find_quote(p, end); p < end && *p == '\\'; p = json_find_quote(p, end))
-        p += end - p >= 2 ? 2 : 1;
-    return p;
+    bool escaped;
+
+    p = json_string_end(p, end, &escaped);
+    return p ? p : end;
 }
 
 static inline const char *space_end(const char *p, const char *end)

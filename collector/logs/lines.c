@@ -29,7 +29,7 @@ static int put_object(struct logs_request *q, const struct fields_opts *o, struc
     struct json_in j;
 
     f->n = 0;
-    json_in_init(&j, q->in.a, text, e);
+    logs_json_init(&j, q->in.a, text, e);
     if (fields_read_json(&j, f) < 0 || json_in_end(&j) < 0)
         return ERR_INVALID;
     return fields_put(&q->in, o, f, text, e);
@@ -99,7 +99,7 @@ static int put_datadog(struct logs_request *q, const struct fields_opts *o, stru
 
     if (rc < 0)
         return rc;
-    json_in_init(&k, q->in.a, raw, &e);
+    logs_json_init(&k, q->in.a, raw, &e);
     rc = fields_read_json(&k, &f);
     if (rc == 0) {
         split_tags(q->in.a, &f);
@@ -128,7 +128,7 @@ void push_datadog(struct http_request *r, void *logs)
     fields_opts_read(r, "", "message", &o);
     if (at.n && !str_eqz(at, "0"))
         (void)when_unix(at, &o.now_ns); /* what is no number is no time: then it is now */
-    json_in_init(&j, q->in.a, r->body, &e);
+    logs_json_init(&j, q->in.a, r->body, &e);
     if (json_in_peek(&j) == JSON_OBJECT) {
         rc = put_datadog(q, &o, &j, &nbad, &first);
     } else {

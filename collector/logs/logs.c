@@ -161,6 +161,8 @@ static void answer_stored(struct logs_request *q)
     logs_count(&q->l->stats.rows[q->source], b->verdicts[LOG_OK] + b->verdicts[LOG_SAME]);
     for (int i = 0; i < LOGS_REASONS; i++)
         logs_count(&q->l->stats.refused[i], q->in.refused[i]);
+    if (q->judged && intake_nrefused(&q->in))
+        q->judged(q);
     if (intake_nrefused(&q->in) == 0 || q->answered || (q->lenient && (b->verdicts[LOG_OK] || b->verdicts[LOG_SAME]))) {
         reply(q, q->ok_status, STR_NULL);
         return;
@@ -172,7 +174,9 @@ static void answer_stored(struct logs_request *q)
 
 static void answer_failed(struct logs_request *q, int code, const struct err *e)
 {
-    reply(q, 503, e && e->text[0] ? str_of(e->text) : str_of(err_name(code)));
+    int status = code == ERR_INVALID ? 413 : 503; /* more than a batch may have: the same again would not do either */
+
+    reply(q, status, e && e->text[0] ? str_of(e->text) : str_of(err_name(code)));
 }
 
 /* On the journal thread. */

@@ -40,14 +40,17 @@ static void answer_json(struct logs_request *q, int status, struct str text)
     answer_status(q, true, status, text);
 }
 
-/* 200 with what was refused, where all else went well. */
+/*
+ * 200 with what was refused, where all else went well: that is never sent again. What came too fast may be, later: the sender is
+ * told so, and records that were stored count once.
+ */
 static void answer_partial(struct logs_request *q, bool json, int status, struct str text)
 {
     struct buf b = {0}, inner = {0};
     uint64_t refused = intake_nrefused(&q->in);
     struct json j;
 
-    if (refused == 0 || (status != 400 && status != 429)) {
+    if (refused == 0 || (status != 400 && status != 429) || q->in.refused[LOGS_STREAM_RATE]) {
         answer_status(q, json, status, text);
         return;
     }

@@ -4,7 +4,6 @@
  * (1) What a resource (or scope) says must be known before its records are written: records that come first are passed over
  *     and read when the object is whole.
  */
-#include "collector/logs/json_in.h"
 #include "collector/logs/otlp.h"
 
 static bool named(struct str key, const char *camel, const char *snake)
@@ -364,20 +363,30 @@ static int read_resource(struct otlp_writer *w, struct json_in *j)
     return rc < 0 ? rc : 0;
 }
 
-static int read_scope_logs(struct otlp_writer *w, struct json_in *j, struct otlp_record *rec)
+/*
+ * A level of the message: a list of rows, and what they share. That is known before they are read: where a sender writes it behind
+ * them, they are passed over, and read when it was found.
+ */
+struct level {
+    const char *shared, *rows, *rows_snake;
+    int (*read_shared)(struct otlp_writer *w, struct json_in *j);
+    void (*share_nothing)(struct otlp_writer *w);
+    int (*read_rows)(struct otlp_writer *w, struct json_in *j, struct otlp_record *rec);
+};
+
+static int read_level(const struct level *l, struct otlp_writer *w, struct json_in *j, struct otlp_record *rec)
 {
-    static const struct any_pairs none;
     struct str key, later = STR_NULL;
     bool known = false;
     struct json_in k;
     int rc = json_in_open(j, '{');
 
     while (rc == 0 && (rc = json_in_key(j, &key)) == 0) {
-        if (str_eqz(key, "scope")) {
-            rc = read_scope(w, j);
+        if (str_eqz(key, l->shared)) {
+            rc = l->read_shared(w, j);
             known = true;
-        } else if (named(key, "logRecords", "log_records")) {
-            rc = known ? read_records(w, j, rec) : json_in_skip(j, &later);
+        } else if (named(key, l->rows, l->rows_snake)) {
+            rc = known ? l->read_rows(w, j, rec) : json_in_skip(j, &later);
         } else {
             rc = json_in_skip(j, NULL);
         }
@@ -385,59 +394,46 @@ static int read_scope_logs(struct otlp_writer *w, struct json_in *j, struct otlp
     if (rc < 0 || !later.p)
         return rc < 0 ? rc : 0;
     if (!known)
-        otlp_scope(w, STR(""), STR(""), 0, &none);
+        l->share_nothing(w);
     k = *j;
     k.p = later.p;
-    return read_records(w, &k, rec);
+    return l->read_rows(w, &k, rec);
+}
+
+static const struct any_pairs none;
+
+static void no_scope(struct otlp_writer *w)
+{
+    otlp_scope(w, STR(""), STR(""), 0, &none);
+}
+
+static void no_resource(struct otlp_writer *w)
+{
+    otlp_resource(w, &none);
 }
 
 static int read_scopes(struct otlp_writer *w, struct json_in *j, struct otlp_record *rec)
 {
+    static const struct level scope = {"scope", "logRecords", "log_records", read_scope, no_scope, read_records};
     int rc;
 
     if (take_null(j))
         return 0;
     rc = json_in_open(j, '[');
     while (rc == 0 && (rc = json_in_item(j)) == 0)
-        rc = read_scope_logs(w, j, rec);
+        rc = read_level(&scope, w, j, rec);
     return rc < 0 ? rc : 0;
-}
-
-static int read_resource_logs(struct otlp_writer *w, struct json_in *j, struct otlp_record *rec)
-{
-    static const struct any_pairs none;
-    struct str key, later = STR_NULL;
-    bool known = false;
-    struct json_in k;
-    int rc = json_in_open(j, '{');
-
-    while (rc == 0 && (rc = json_in_key(j, &key)) == 0) {
-        if (str_eqz(key, "resource")) {
-            rc = read_resource(w, j);
-            known = true;
-        } else if (named(key, "scopeLogs", "scope_logs")) {
-            rc = known ? read_scopes(w, j, rec) : json_in_skip(j, &later);
-        } else {
-            rc = json_in_skip(j, NULL);
-        }
-    }
-    if (rc < 0 || !later.p)
-        return rc < 0 ? rc : 0;
-    if (!known)
-        otlp_resource(w, &none);
-    k = *j;
-    k.p = later.p;
-    return read_scopes(w, &k, rec);
 }
 
 int otlp_read_json(struct otlp_writer *w, struct str body, struct err *e)
 {
+    static const struct level resource = {"resource", "scopeLogs", "scope_logs", read_resource, no_resource, read_scopes};
     struct otlp_record rec = {0};
     struct json_in j;
     struct str key;
     int rc;
 
-    json_in_init(&j, w->in->a, body, e);
+    logs_json_init(&j, w->in->a, body, e);
     rc = json_in_open(&j, '{');
     while (rc == 0 && (rc = json_in_key(&j, &key)) == 0) {
         if (!named(key, "resourceLogs", "resource_logs") || json_in_peek(&j) == JSON_NULL) {
@@ -446,7 +442,7 @@ int otlp_read_json(struct otlp_writer *w, struct str body, struct err *e)
         }
         rc = json_in_open(&j, '[');
         while (rc == 0 && (rc = json_in_item(&j)) == 0)
-            rc = read_resource_logs(w, &j, &rec);
+            rc = read_level(&resource, w, &j, &rec);
         rc = rc < 0 ? rc : 0;
     }
     return rc < 0 ? e->code : json_in_end(&j);

@@ -6,7 +6,6 @@
  */
 #include "collector/logs/push.h"
 
-#include "collector/logs/json_in.h"
 #include "collector/logs/request.h"
 #include "collector/logs/when.h"
 #include "net/wire.h"
@@ -70,6 +69,28 @@ static int read_pair(struct push_reader *p, struct str bytes)
     return 0;
 }
 
+/* What nearly all senders write first: the time, then the line, as any writer of protobuf puts them. False: nothing was read. */
+static bool read_usual(struct str bytes, struct log_in_row *row, struct str *rest)
+{
+    const uint8_t *p = (const uint8_t *)bytes.p, *end = p + bytes.n, *time_end;
+    uint64_t s = 0, ns = 0, n;
+
+    if (bytes.n < 2 || p[0] != (1 << 3 | WIRE_BYTES) || p[1] >= 0x80 || p[1] > bytes.n - 2)
+        return false;
+    time_end = p + 2 + p[1];
+    p += 2;
+    if (p < time_end && *p == (1 << 3 | WIRE_VARINT) && !(p = get_varint(p + 1, time_end, &s)))
+        return false;
+    if (p < time_end && *p == (2 << 3 | WIRE_VARINT) && !(p = get_varint(p + 1, time_end, &ns)))
+        return false;
+    if (p != time_end || p == end || *p != (2 << 3 | WIRE_BYTES) || !(p = get_varint(p + 1, end, &n)) || n > (size_t)(end - p))
+        return false;
+    row->t_ns = when_of((int64_t)s, (int32_t)ns);
+    row->line = str_n((const char *)p, n);
+    *rest = str_n((const char *)p + n, (size_t)(end - p) - n);
+    return true;
+}
+
 static int read_entry(struct push_reader *p, uint32_t stream, struct str bytes)
 {
     struct log_in_row *row;
@@ -78,6 +99,8 @@ static int read_entry(struct push_reader *p, uint32_t stream, struct str bytes)
     int rc;
 
     intake_row(p->in, stream, 0, STR(""));
+    if (read_usual(bytes, &p->in->b.rows[p->in->b.nrows - 1], &bytes) && bytes.n == 0)
+        goto end;
     wire_init(&w, bytes);
     while ((rc = wire_next(&w, &f)) == 0) {
         row = &p->in->b.rows[p->in->b.nrows - 1];
@@ -94,6 +117,7 @@ static int read_entry(struct push_reader *p, uint32_t stream, struct str bytes)
     }
     if (rc < 0)
         return rc;
+end:
     p->in->bytes += p->in->b.rows[p->in->b.nrows - 1].line.n;
     intake_row_end(p->in);
     return 0;
@@ -389,7 +413,7 @@ int push_read_json(struct push_reader *p, struct str body, struct err *e)
     struct str key;
     int rc;
 
-    json_in_init(&j, p->in->a, body, e);
+    logs_json_init(&j, p->in->a, body, e);
     rc = json_in_open(&j, '{');
     while (rc == 0 && (rc = json_in_key(&j, &key)) == 0)
         rc = str_eqz(key, "streams") ? read_json_streams(p, &j) : json_in_skip(&j, NULL);

@@ -104,6 +104,8 @@ static void refuse_stream(struct intake *in, const struct log_in *s, uint64_t ra
     put_bytes(&text, bytes);
     buf_putz(&text, ", consider splitting a stream via additional labels or contact your Loki administrator to see if the limit can be increased");
     intake_refuse(in, LOGS_STREAM_RATE, s->n, buf_z(&text));
+    if (in->each)
+        memset(in->b.row_verdicts + s->first, INTAKE_STREAM_RATE, s->n);
     buf_release(&text);
 }
 

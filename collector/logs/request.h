@@ -61,6 +61,9 @@ struct logs_request {
     bool lenient;       /* 2xx also where single records were refused: the sender would throw the whole batch away, or repeat it */
     bool answered;      /* ... and where all were: ok_body tells */
     size_t wire_bytes;
+    void *own;          /* the door's, in the arena */
+    /* May be NULL. The rows were stored or refused, each for itself, some of them refused: may put another ok_body. On the journal thread. */
+    void (*judged)(struct logs_request *q);
     /* Says what went wrong in the way of its protocol; NULL: a line of text. */
     void (*answer)(struct logs_request *q, int status, struct str text);
 };

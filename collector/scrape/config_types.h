@@ -58,6 +58,7 @@ struct sd_config {
     struct str host; /* SD_DOCKER */
     struct str host_networking_host;
     bool match_first_network;
+    bool ended; /* SD_DOCKER: containers that have ended, too, with the label SD_DOCKER_ENDED; not by configuration */
     struct sd_filter *filters;
     uint32_t nfilters;
     struct http_client_opts http;

@@ -218,6 +218,15 @@ struct sd_result *discovery_result(struct discovery *d, struct sd_provider *p)
     return r;
 }
 
+void discovery_hurry(struct discovery *d, enum sd_kind kind, int64_t within_ms)
+{
+    pthread_mutex_lock(&d->mu);
+    for (struct sd_provider *p = d->list; p; p = p->next)
+        if (p->config->kind == kind)
+            p->due_ms = MIN(p->due_ms, clock_mono_ms() + within_ms); /* one that is being asked is asked once more */
+    pthread_mutex_unlock(&d->mu);
+}
+
 /* --- files -------------------------------------------------------------------------------------------- */
 
 static void watch_folders(struct sd_provider *p)

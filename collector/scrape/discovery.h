@@ -15,6 +15,9 @@ struct sd_result {
     uint32_t n, cap;
 };
 
+/* Of containers that do not run (sd_config.ended). */
+#define SD_DOCKER_ENDED "__tripod_docker_ended"
+
 struct sd_result *sd_result_new(void);
 struct sd_result *sd_result_ref(struct sd_result *r);
 void sd_result_unref(struct sd_result *r); /* NULL is fine */
@@ -40,6 +43,8 @@ struct sd_result *discovery_result(struct discovery *d, struct sd_provider *p);
 
 /* Scheduler: starts refreshes that are due; returns when the next one is (clock_mono_ms). */
 int64_t discovery_run(struct discovery *d);
+/* Something has changed that providers of this kind may know of: they are asked again within this time. */
+void discovery_hurry(struct discovery *d, enum sd_kind kind, int64_t within_ms);
 /* Becomes readable when a watched folder changes; then discovery_files_changed must be called. */
 int discovery_fd(const struct discovery *d);
 void discovery_files_changed(struct discovery *d);

@@ -18,14 +18,14 @@ struct docker {
 
 /* --- asking ------------------------------------------------------------------------------------------------ */
 
-static struct str filters_query(struct arena *a, const struct sd_config *c)
+static struct str containers_query(struct arena *a, const struct sd_config *c)
 {
     struct buf text = {0}, q = {0};
     struct json j;
     struct str s;
 
     if (!c->nfilters)
-        return STR("");
+        return c->ended ? STR("?all=1") : STR("");
     json_init(&j, &text);
     json_obj(&j);
     for (uint32_t i = 0; i < c->nfilters; i++) {
@@ -36,7 +36,7 @@ static struct str filters_query(struct arena *a, const struct sd_config *c)
         json_end_arr(&j);
     }
     json_end_obj(&j);
-    buf_putz(&q, "?filters=");
+    buf_putz(&q, c->ended ? "?all=1&filters=" : "?filters=");
     url_encode(&q, buf_str(&text));
     s = arena_dup(a, buf_str(&q));
     buf_release(&text);
@@ -172,7 +172,7 @@ static struct labels *new_target(struct docker *d, const cJSON *c, const cJSON *
                 *names = cJSON_GetObjectItemCaseSensitive(c, "Names");
     const cJSON *known = find_by_id(d->networks, text_of(network, "NetworkID"));
     const cJSON *network_labels = known ? cJSON_GetObjectItemCaseSensitive(known, "Labels") : NULL;
-    struct labels *ls = sd_target(d->out, d->group, &d->cap, 20 + map_size(labels) + map_size(network_labels));
+    struct labels *ls = sd_target(d->out, d->group, &d->cap, 21 + map_size(labels) + map_size(network_labels));
 
     put(d, ls, STR("__meta_docker_container_id"), text_of(c, "Id"));
     put(d, ls, STR("__meta_docker_container_name"), str_of(names->child->valuestring));
@@ -180,6 +180,8 @@ static struct labels *new_target(struct docker *d, const cJSON *c, const cJSON *
     put(d, ls, STR("__meta_docker_container_image_id"), text_of(c, "ImageID"));
     put(d, ls, STR("__meta_docker_container_network_mode"), mode_of(c));
     put_map(d, ls, "__meta_docker_container_label_", labels);
+    if (d->ask->config->ended && (str_eqz(text_of(c, "State"), "exited") || str_eqz(text_of(c, "State"), "dead")))
+        put(d, ls, STR(SD_DOCKER_ENDED), STR("1"));
     put(d, ls, STR("__meta_docker_network_ip"), text_of(network, "IPAddress"));
     if (known) {
         put(d, ls, STR("__meta_docker_network_id"), text_of(known, "Id"));
@@ -248,7 +250,7 @@ static void add_container(struct docker *d, const cJSON *c)
 int sd_docker_refresh(const struct sd_ask *ask, struct sd_result *out, struct err *e)
 {
     struct docker d = {.ask = ask, .out = out};
-    int code = get_json(&d, "/containers/json", filters_query(&out->arena, ask->config), &d.containers, e);
+    int code = get_json(&d, "/containers/json", containers_query(&out->arena, ask->config), &d.containers, e);
 
     if (code == 0)
         code = get_json(&d, "/networks", STR(""), &d.networks, e);

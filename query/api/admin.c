@@ -50,12 +50,9 @@ static void handle_delete(struct http_request *r, void *arg)
     if (api_param(r, "match[]").n == 0)
         err_set(&e, ERR_INVALID, "no match[] parameter provided");
     else if (api_time_param(r, "start", &k->mint, &e) == 0 && api_time_param(r, "end", &k->maxt, &e) == 0) {
-        if (api_match_sets(r, r->arena, &k->sets, &k->nsets, &e) == 0) {
-            api_call_start(
-                k, arena_printf(r->arena, "delete series %.*s", STR_ARG(str_head(api_param(r, "match[]"), 1000))), 0);
-            return;
-        }
-        api_invalid_param(&e, "match[]");
+        k->wants_sets = API_SETS_NAMED;
+        api_call_start(k, arena_printf(r->arena, "delete series %.*s", STR_ARG(str_head(api_param(r, "match[]"), 1000))), 0);
+        return;
     }
     api_answer_error(r, &e);
 }

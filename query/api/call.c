@@ -24,6 +24,27 @@ static bool client_left(void *arg)
     return http_canceled(arg);
 }
 
+/* False when it was answered. */
+static bool read_sets(struct api_call *k, struct query *q)
+{
+    struct http_request *r = k->r;
+    struct err e, stop;
+
+    if (k->wants_sets == API_SETS_NONE || api_match_sets(r, r->arena, &k->sets, &k->nsets, &e) == 0)
+        return true;
+    if (query_check(q, "match[]", &stop) < 0)
+        e = stop;
+    else if (k->wants_sets == API_SETS_NAMED)
+        api_invalid_param(&e, "match[]");
+    if (k->wants_sets != API_SETS_TEXT) {
+        api_call_fail(k, q, &e);
+        return false;
+    }
+    query_end(q);
+    http_replyf(r, http_status_of(e.code), "text/plain; charset=utf-8", "%s\n", e.text);
+    return false;
+}
+
 static void run(struct query *q, void *arg)
 {
     struct api_call *k = arg;
@@ -33,7 +54,7 @@ static void run(struct query *q, void *arg)
     q->canceled_arg = k->r;
     if (query_check(q, "the queue", &e) < 0) /* it may have waited for long */
         api_call_fail(k, q, &e);
-    else
+    else if (read_sets(k, q))
         k->run(k, q);
 }
 
@@ -44,17 +65,14 @@ void api_call_start(struct api_call *k, struct str text, int64_t timeout_ms)
 
     if (!k->c->engine || !k->c->db) {
         err_set(&e, ERR_BUSY, "the query engine is not there yet");
-        api_match_sets_release(k->sets, k->nsets);
         api_answer_error(k->r, &e);
         return;
     }
     limits = query_engine_opts_of(k->c->engine)->limits;
     if (timeout_ms > 0 && (limits.timeout_ms == 0 || timeout_ms < limits.timeout_ms))
         limits.timeout_ms = timeout_ms;
-    if (query_start(k->c->engine, "promql", text, &limits, run, k, &e) < 0) {
-        api_match_sets_release(k->sets, k->nsets);
+    if (query_start(k->c->engine, "promql", text, &limits, run, k, &e) < 0)
         api_answer_error(k->r, &e);
-    }
 }
 
 void api_call_fail(struct api_call *k, struct query *q, const struct err *e)

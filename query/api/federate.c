@@ -221,12 +221,8 @@ static void handle_federate(struct http_request *r, void *arg)
 {
     const struct api_ctx *c = arg;
     struct api_call *k = api_call_new(c, r, run_federate);
-    struct err e;
 
-    if (api_match_sets(r, r->arena, &k->sets, &k->nsets, &e) < 0) {
-        http_replyf(r, 400, "text/plain; charset=utf-8", "%s\n", e.text);
-        return;
-    }
+    k->wants_sets = API_SETS_TEXT;
     k->maxt = clock_wall_ms();
     k->mint = k->maxt - (c->engine ? query_engine_opts_of(c->engine)->lookback_ms : 300000) + 1;
     api_call_start(k, arena_printf(r->arena, "federate %.*s", STR_ARG(str_head(api_param(r, "match[]"), 1000))), 0);

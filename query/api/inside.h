@@ -16,6 +16,7 @@
 #define API_TIME_MAX (INT64_MAX / 4)
 
 struct str api_param(const struct http_request *r, const char *name); /* or empty */
+bool api_has_param(const struct http_request *r, const char *name);   /* if empty */
 /* Seconds as float or RFC 3339. ERR_INVALID: cannot parse "x" to a valid timestamp. */
 int api_parse_time(struct str s, int64_t *ms, struct err *e);
 /* Seconds as float or 5m. ERR_INVALID: cannot parse "x" to a valid duration. */
@@ -37,6 +38,11 @@ struct match_set {
 };
 /* All match[] of the request, from a; they hold regexes: release them with match_sets_release. */
 int api_match_sets(const struct http_request *r, struct arena *a, struct match_set **out, uint32_t *n, struct err *e);
+/* regex_new on an I/O thread, where there is no waiting for one that takes long: ERR_LIMIT. */
+int api_regex_here(struct str pattern, unsigned flags, struct regex **out, struct err *e);
+/* Whether these matchers of one parameter, or those of match[], can be read: on an I/O thread, so few and quick patterns only. */
+int api_check_matchers(struct arena *a, struct str text, struct err *e);
+int api_check_match_sets(const struct http_request *r, struct err *e);
 void api_match_sets_release(struct match_set *sets, uint32_t n);
 /* U__a_2e_b -> a.b; other names as they are. From a. */
 struct str api_unescape_name(struct arena *a, struct str name);
@@ -76,12 +82,21 @@ void api_put_envelope_end(struct buf *b, const struct str *warnings, uint32_t nw
 /* --- call.c ----------------------------------------------------------------------------------------- */
 
 /* A request whose answer is made on the query pool. Lives in the request's arena. */
+/* Patterns may take long to compile, so match[] are read on the query's thread, before run. */
+enum api_sets {
+    API_SETS_NONE,
+    API_SETS,
+    API_SETS_NAMED, /* a fault names the parameter */
+    API_SETS_TEXT   /* a fault is told as text */
+};
+
 struct api_call {
     const struct api_ctx *c;
     struct http_request *r;
     void (*run)(struct api_call *k, struct query *q); /* must answer and call query_end, in this order or the other */
     int64_t asked_ns;
     /* Parameters of the metadata calls. */
+    enum api_sets wants_sets;
     struct match_set *sets;
     uint32_t nsets, limit;
     int64_t mint, maxt;

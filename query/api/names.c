@@ -219,8 +219,8 @@ static void run_series(struct api_call *k, struct query *q)
 
 /* --- requests ------------------------------------------------------------------------------------------------ */
 
-/* Window, limit and match[]; false when answered. */
-static bool read_params(struct api_call *k, bool name_match)
+/* Window and limit; false when answered. */
+static bool read_params(struct api_call *k, enum api_sets sets)
 {
     struct err e;
 
@@ -229,12 +229,7 @@ static bool read_params(struct api_call *k, bool name_match)
         api_answer_error(k->r, &e);
         return false;
     }
-    if (api_match_sets(k->r, k->r->arena, &k->sets, &k->nsets, &e) < 0) {
-        if (name_match)
-            api_invalid_param(&e, "match[]");
-        api_answer_error(k->r, &e);
-        return false;
-    }
+    k->wants_sets = sets;
     return true;
 }
 
@@ -242,7 +237,7 @@ static void handle_labels(struct http_request *r, void *arg)
 {
     struct api_call *k = api_call_new(arg, r, run_names);
 
-    if (read_params(k, false))
+    if (read_params(k, API_SETS))
         api_call_start(k, STR("label names"), 0);
 }
 
@@ -261,7 +256,7 @@ static void handle_values(struct http_request *r, void *arg)
         api_answer_error(r, &e);
         return;
     }
-    if (read_params(k, false))
+    if (read_params(k, API_SETS))
         api_call_start(k, arena_printf(r->arena, "values of label %.*s", STR_ARG(str_head(k->name, 200))), 0);
 }
 
@@ -270,9 +265,9 @@ static void handle_series(struct http_request *r, void *arg)
     struct api_call *k = api_call_new(arg, r, run_series);
     struct err e;
 
-    if (!read_params(k, true))
+    if (!read_params(k, API_SETS_NAMED))
         return;
-    if (k->nsets == 0) {
+    if (!api_has_param(r, "match[]")) {
         err_set(&e, ERR_INVALID, "no match[] parameter provided");
         api_answer_error(r, &e);
         return;

@@ -1,14 +1,23 @@
 /* params.c - parameters as Prometheus reads them, and its words when they are wrong. */
 #include "query/api/inside.h"
 
+#include "base/regex_long.h"
+
 #include <math.h>
 #include <stdio.h>
+
+enum { CHECKED_REGEXES_MAX = 16 };
 
 struct str api_param(const struct http_request *r, const char *name)
 {
     struct str s = params_get(&r->params, name);
 
     return s.p ? s : STR("");
+}
+
+bool api_has_param(const struct http_request *r, const char *name)
+{
+    return params_get(&r->params, name).p != NULL;
 }
 
 static int cannot_parse(struct str s, const char *what, struct err *e)
@@ -153,6 +162,52 @@ int api_match_sets(const struct http_request *r, struct arena *a, struct match_s
     }
     *n = at;
     return 0;
+}
+
+int api_regex_here(struct str pattern, unsigned flags, struct regex **out, struct err *e)
+{
+    if (regex_is_long(pattern))
+        return err_set(e, ERR_LIMIT, "a regular expression that takes long to compile");
+    return regex_compile(pattern, flags, out, e);
+}
+
+static int compile_here(void *arg, struct str pattern, unsigned flags, struct regex **out, struct err *e)
+{
+    unsigned *left = arg;
+
+    if (*left == 0)
+        return err_set(e, ERR_LIMIT, "more than %d regular expressions", CHECKED_REGEXES_MAX);
+    --*left;
+    return api_regex_here(pattern, flags, out, e);
+}
+
+int api_check_match_sets(const struct http_request *r, struct err *e)
+{
+    unsigned left = CHECKED_REGEXES_MAX;
+    struct match_set *sets;
+    uint32_t n;
+    int code;
+
+    regex_compile_by(compile_here, &left);
+    code = api_match_sets(r, r->arena, &sets, &n, e);
+    regex_compile_by(NULL, NULL);
+    if (code == 0)
+        api_match_sets_release(sets, n);
+    return code;
+}
+
+int api_check_matchers(struct arena *a, struct str text, struct err *e)
+{
+    unsigned left = CHECKED_REGEXES_MAX;
+    struct match_set s;
+    int code;
+
+    regex_compile_by(compile_here, &left);
+    code = promql_parse_matchers(a, text, &s.m, &s.n, e);
+    regex_compile_by(NULL, NULL);
+    if (code == 0)
+        api_match_sets_release(&s, 1);
+    return code;
 }
 
 /* --- escaped names ----------------------------------------------------------------------------------- */

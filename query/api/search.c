@@ -269,7 +269,8 @@ static int read_search(struct search_call *sc, struct err *e)
         if (sc->k.name.n == 0)
             return err_set(e, ERR_INVALID, "missing required parameter \"label\"");
     }
-    return api_match_sets(r, r->arena, &sc->k.sets, &sc->k.nsets, e);
+    sc->k.wants_sets = API_SETS;
+    return 0;
 }
 
 static void handle(struct http_request *r, void *arg, enum search_kind kind)

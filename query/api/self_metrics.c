@@ -166,7 +166,7 @@ static void handle(struct http_request *r, void *arg)
     struct buf text = {0}, out = {0};
     struct err e;
 
-    if (pattern.n && regex_new(pattern, REGEX_ANCHORED, &only, &e) < 0) {
+    if (pattern.n && api_regex_here(pattern, REGEX_ANCHORED, &only, &e) < 0) {
         err_ctx(&e, "invalid metric_name_pattern");
         e.code = ERR_INVALID;
         api_answer_error(r, &e);

@@ -125,17 +125,11 @@ static void handle_targets_metadata(struct http_request *r, void *arg)
         return;
     }
     if (api_param(r, "match_target").n) {
-        struct matcher *m;
-        uint32_t n;
-        int code = promql_parse_matchers(r->arena, api_param(r, "match_target"), &m, &n, &e);
-
-        if (code < 0) {
+        if (api_check_matchers(r->arena, api_param(r, "match_target"), &e) < 0) {
             api_invalid_param(&e, "match_target");
             api_answer_error(r, &e);
             return;
         }
-        for (uint32_t i = 0; i < n; i++)
-            matcher_release(&m[i]);
     }
     if (c->targets_metadata_json)
         c->targets_metadata_json(c->arg, &b, api_param(r, "match_target"), api_param(r, "metric"), limit);
@@ -176,13 +170,10 @@ static int check_pages(const struct http_request *r, struct err *e)
 static int check_rule_params(const struct http_request *r, struct err *e)
 {
     struct str exclude = api_param(r, "exclude_alerts");
-    struct match_set *sets;
     bool flag;
-    uint32_t n;
 
-    if (api_match_sets(r, r->arena, &sets, &n, e) < 0)
+    if (api_check_match_sets(r, e) < 0)
         return e->code;
-    api_match_sets_release(sets, n);
     if (exclude.n && api_parse_bool(exclude, &flag) < 0) {
         struct buf b = {0};
 

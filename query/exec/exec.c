@@ -12,6 +12,7 @@
 #include "query/exec/exec.h"
 
 #include "base/chunks.h"
+#include "query/exec/compiler.h"
 #include "query/exec/turn.h"
 #include "query/exec/watch.h"
 
@@ -55,7 +56,8 @@ struct query_engine {
     struct pool *pool, *runners;
     pthread_t returner;
 
-    struct turns turns; /* has its own locks */
+    struct turns turns; /* these have their own locks */
+    struct compiler compiler;
 
     /* Under mu. */
     pthread_mutex_t mu;
@@ -153,6 +155,7 @@ struct query_engine *query_engine_new(const struct query_engine_opts *o)
         en->opts.processors = (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
     pthread_mutex_init(&en->mu, NULL);
     turns_init(&en->turns, en->opts.processors);
+    compiler_init(&en->compiler);
     en->next_id = 1;
     if (en->opts.concurrent_max == 0)
         en->opts.concurrent_max = 1;
@@ -173,6 +176,7 @@ void query_engine_free(struct query_engine *en)
     pthread_mutex_unlock(&en->mu);
     pool_free(en->runners);
     pool_free(en->pool);
+    compiler_release(&en->compiler);
     pthread_mutex_lock(&en->mu);
     en->closing = true;
     pthread_cond_signal(&en->closed);
@@ -190,6 +194,11 @@ const struct query_engine_opts *query_engine_opts_of(const struct query_engine *
     return &en->opts;
 }
 
+struct compiler *compiler_of(struct query *q)
+{
+    return &q->engine->compiler;
+}
+
 struct pool *query_engine_pool(struct query_engine *en)
 {
     return en->pool;
@@ -199,6 +208,11 @@ void query_expect(struct query *q, uint64_t work)
 {
     if (work > LONG_WORK)
         turn_is_long(&q->engine->turns, &((struct entry *)q)->turn);
+}
+
+struct query *query_work_for(struct query *q)
+{
+    return compiler_turn_to(q);
 }
 
 void query_leave(struct query *q)
@@ -252,7 +266,9 @@ static void run_entry(void *arg)
 
     turn_run(&x->turn);
     watch_begin("the start");
-    x->fn(&x->q, x->arg);
+    compiler_turn_to(&x->q);
+    x->fn(&x->q, x->arg); /* x is gone */
+    compiler_turn_to(NULL);
 }
 
 static void give_place(struct query_engine *en, struct entry *x)
@@ -331,6 +347,7 @@ void query_end(struct query *q)
 
     for (struct deferred *d = x->deferred; d; d = d->next)
         d->fn(d->arg);
+    compiler_turn_to(NULL);
     turn_end(&en->turns, &x->turn);
     atomic_fetch_sub(&en->bytes, q->bytes);
     pthread_mutex_lock(&en->mu);

@@ -75,6 +75,11 @@ void query_expect(struct query *q, uint64_t work);
  * turns, and its turn passes on at once. Never needed, always good.
  */
 void query_leave(struct query *q);
+/*
+ * A helper's thread works for q from here on (NULL: for none): regular expressions that it meets are not compiled beyond q's end.
+ * Returns for which it did before, which is to be told at the end. The thread that runs q is told by itself.
+ */
+struct query *query_work_for(struct query *q);
 /* <0 when the query must stop; e gets the sentence. A long query may have to wait here for its turn. where: the operator, for the sentence ("rate", "sum by (job)"). */
 int query_check(struct query *q, const char *where, struct err *e);
 /* Would query_check end it? Never waits, so it may be asked where a lock is held; who hears yes lets go and calls query_check. */

@@ -152,7 +152,7 @@ static int check_stages(const struct logql_log *log, struct err *e)
 {
     struct pipeline_opts o = {0};
     struct pipeline *p = NULL;
-    int code = pipeline_new(log, &o, &p, e);
+    int code = pipeline_of_query(log, &o, &p, e);
 
     pipeline_free(p);
     return code;

@@ -1,14 +1,16 @@
 /*
  * eval_log.c - log queries: the newest (or oldest) records that pass the stages, told apart by their labels.
  *
- * Each thread keeps a heap of the best it has seen, the worst on top. A full heap tells the select what does not matter any
- * more (log_select_bound), so blocks beyond are never opened.
+ * Each thread keeps a heap of the best it has seen, the worst on top; all of them together one of the best times. When that is
+ * full it tells the select what does not matter any more (log_select_bound), so blocks beyond are never opened.
  *
  * (1) At most `limit` records are held for each thread, copied; what is better pushes out what is worse.
  * (2) Order: time, then streams as the select numbers them, then as they came (backward: the other way round).
  */
 #include "query/logql/eval.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { CREDIT_BYTES = 64 * 1024, INTERVAL_BATCH = 1000 };
@@ -24,11 +26,23 @@ struct kept {
     struct logql_label labels[];
 };
 
+/* The best times that any thread has kept, as keys: the greatest is the worst, and on top. */
+struct best {
+    pthread_mutex_t mu;
+    /* Under mu. */
+    int64_t *key;
+    uint32_t n, cap;
+
+    /* What is worse does not matter: the top, once there are as many as are looked for. */
+    _Atomic int64_t bound;
+};
+
 /* What is looked for, and what was found. */
 struct log_eval {
     struct lq_eval *ev;
     uint32_t max;
     bool backward;
+    struct best *best; /* while it is looked for */
     struct kept **found; /* of all threads, in order at the end */
     uint32_t nfound;
     int64_t charged;
@@ -39,6 +53,8 @@ struct part {
     struct kept **heap;
     uint32_t n, cap;
     int64_t charged, credit;
+    int64_t *fresh; /* keys of what was kept of the portion at hand */
+    uint32_t nfresh, fresh_cap;
 };
 
 /* --- order ------------------------------------------------------------------------------------ */
@@ -91,6 +107,79 @@ static void sift_down(struct part *p, bool backward)
         p->heap[i] = t;
         i = c;
     }
+}
+
+/* --- times of all threads --------------------------------------------------------------------- */
+
+/* Later keys are worse. */
+static int64_t key_of(const struct log_eval *x, int64_t t)
+{
+    return x->backward ? ~t : t;
+}
+
+static void key_down(struct best *b)
+{
+    for (uint32_t i = 0, c; (c = 2 * i + 1) < b->n; i = c) {
+        int64_t k = b->key[i];
+
+        c += c + 1 < b->n && b->key[c + 1] > b->key[c];
+        if (b->key[c] <= k)
+            return;
+        b->key[i] = b->key[c];
+        b->key[c] = k;
+    }
+}
+
+static void key_up(struct best *b)
+{
+    for (uint32_t i = b->n - 1; i && b->key[i] > b->key[(i - 1) / 2]; i = (i - 1) / 2) {
+        int64_t k = b->key[i];
+
+        b->key[i] = b->key[(i - 1) / 2];
+        b->key[(i - 1) / 2] = k;
+    }
+}
+
+static void add_key(struct best *b, uint32_t max, int64_t key)
+{
+    if (b->n == max) {
+        if (key < b->key[0]) {
+            b->key[0] = key;
+            key_down(b);
+        }
+        return;
+    }
+    if (b->n == b->cap) {
+        b->cap = b->cap ? MIN(b->cap * 2, max) : MIN(64, max);
+        b->key = x_realloc(b->key, b->cap * sizeof *b->key);
+    }
+    b->key[b->n++] = key;
+    key_up(b);
+}
+
+/* The thread's keys to those of all. */
+static void share(const struct log_eval *x, struct part *p)
+{
+    struct best *b = x->best;
+
+    if (!p->nfresh)
+        return;
+    pthread_mutex_lock(&b->mu);
+    for (uint32_t i = 0; i < p->nfresh; i++)
+        add_key(b, x->max, p->fresh[i]);
+    if (b->n == x->max)
+        b->bound = b->key[0];
+    pthread_mutex_unlock(&b->mu);
+    p->nfresh = 0;
+}
+
+static void note(const struct log_eval *x, struct part *p, int64_t t)
+{
+    if (p->nfresh == p->fresh_cap) {
+        p->fresh_cap = p->fresh_cap ? p->fresh_cap * 2 : 64;
+        p->fresh = x_realloc(p->fresh, p->fresh_cap * sizeof *p->fresh);
+    }
+    p->fresh[p->nfresh++] = key_of(x, t);
 }
 
 /* --- records ---------------------------------------------------------------------------------- */
@@ -176,7 +265,7 @@ static int add_row(struct lq_reader *r, const struct log_row *row, struct err *e
     struct kept *k;
     int kept;
 
-    if (full && worse_time(x, row->t_ns, p->heap[0]->t))
+    if (key_of(x, row->t_ns) > atomic_load_explicit(&x->best->bound, memory_order_relaxed) || (full && worse_time(x, row->t_ns, p->heap[0]->t)))
         return 0;
     kept = lq_reader_run(r, row, e);
     if (kept <= 0)
@@ -184,6 +273,7 @@ static int add_row(struct lq_reader *r, const struct log_row *row, struct err *e
     k = keep(r, p, row, e);
     if (!k)
         return e->code;
+    note(x, p, row->t_ns);
     if (!full) {
         make_room(p, x->max);
         p->heap[p->n++] = k;
@@ -203,10 +293,14 @@ static int rows_done(struct lq_reader *r)
     struct log_eval *x = r->read->arg;
     struct part *p = r->state;
 
-    if (p->n < x->max)
+    int64_t bound;
+
+    share(x, p);
+    bound = atomic_load_explicit(&x->best->bound, memory_order_relaxed);
+    if (bound == INT64_MAX)
         return 0;
-    log_select_bound(r->read->select, p->heap[0]->t);
-    return worse_time(x, log_cursor_horizon(r->cur), p->heap[0]->t);
+    log_select_bound(r->read->select, x->backward ? ~bound : bound);
+    return key_of(x, log_cursor_horizon(r->cur)) > bound;
 }
 
 static int end(struct lq_reader *r, int code, struct err *e)
@@ -224,6 +318,7 @@ static int end(struct lq_reader *r, int code, struct err *e)
     }
     x->charged += p->charged;
     free(p->heap);
+    free(p->fresh);
     free(p);
     return code;
 }
@@ -252,8 +347,14 @@ static int find(struct log_eval *x, const struct logql_log *log, const struct pi
         .rows_done = rows_done,
         .end = end,
     };
-    int code = lq_read_run(&read, e);
+    struct best best = {.mu = PTHREAD_MUTEX_INITIALIZER, .bound = INT64_MAX};
+    int code;
 
+    x->best = &best;
+    code = lq_read_run(&read, e);
+    x->best = NULL;
+    pthread_mutex_destroy(&best.mu);
+    free(best.key);
     if (code < 0)
         return code;
     if (x->nfound > 1)
@@ -439,7 +540,7 @@ int lq_eval_log(struct lq_eval *ev, const struct logql_log *log, struct logql_re
     struct progress at = {.mint = o->start_ns, .maxt = o->end_ns - 1};
     struct answer a = {.ev = ev};
     struct pipeline *p = NULL;
-    int code = pipeline_new(log, &po, &p, e);
+    int code = pipeline_of_query(log, &po, &p, e);
     bool more = code == 0 && o->limit > 0 && o->end_ns > o->start_ns;
 
     while (more) {

@@ -22,10 +22,25 @@ struct range_eval {
     struct lq_table all;
 };
 
+/* What became of a row of this stream with this value of one metadata name, or with none of those that matter. */
+struct seen {
+    uint64_t who; /* stream + 1, and the place of the name + 1 or 0: none. 0: nothing yet */
+    uint64_t value[2], value_n;
+    uint32_t series; /* + 1; 0: it was dropped */
+    uint32_t bucket; /* of cell */
+    double *cell;    /* NULL: not looked up yet */
+};
+
+enum { SEEN = 64 };
+
 /* One thread's. */
 struct part {
     struct lq_table table;
     struct lq_place place;
+    const struct str *names; /* of metadata that matters */
+    uint32_t nnames;
+    bool by_labels, told; /* (pipeline.h) */
+    struct seen seen[SEEN];
 };
 
 /* --- records ---------------------------------------------------------------------------------- */
@@ -37,6 +52,7 @@ static int begin(struct lq_reader *r, struct err *e)
 
     (void)e;
     lq_table_init(&p->table, x->ev->q, &x->w, x->kind, x->where);
+    p->by_labels = x->kind && !x->ev->o->plain && pipeline_by_labels(x->pipeline, &p->told) && pipeline_meta_names(x->pipeline, &p->names, &p->nnames);
     r->state = p;
     return 0;
 }
@@ -50,31 +66,139 @@ static double value_of(const struct range_eval *x, struct lq_reader *r)
     return 1;
 }
 
+/* Up to 16 bytes as two numbers, by which (and by their count) they are told apart. */
+static inline void two_words(struct str s, uint64_t w[2])
+{
+    uint32_t a = 0, b = 0;
+
+    w[0] = w[1] = 0;
+    if (s.n >= 8) {
+        memcpy(&w[0], s.p, 8);
+        memcpy(&w[1], s.p + s.n - 8, 8);
+    } else if (s.n >= 4) {
+        memcpy(&a, s.p, 4);
+        memcpy(&b, s.p + s.n - 4, 4);
+        w[0] = (uint64_t)a << 32 | b;
+    } else if (s.n) {
+        w[0] = (uint64_t)(unsigned char)s.p[0] << 16 | (uint64_t)(unsigned char)s.p[s.n / 2] << 8 | (unsigned char)s.p[s.n - 1];
+    }
+}
+
+static uint32_t find_name(const struct part *p, struct str name)
+{
+    for (uint32_t k = 0; k < p->nnames; k++)
+        if (str_eq(p->names[k], name))
+            return k + 1;
+    return 0;
+}
+
+/* What of the row matters, where it is told and that is little. */
+static bool seen_key(const struct part *p, const struct log_row *row, struct seen *key)
+{
+    uint64_t name = 0;
+
+    if (!p->by_labels || (p->told && !row->told))
+        return false;
+    key->value[0] = key->value[1] = key->value_n = 0;
+    for (uint32_t i = 0; i < row->nmeta; i++) {
+        const struct label *m = &row->meta[i];
+        uint64_t found = find_name(p, m->name);
+
+        if (!found)
+            continue;
+        if (name || m->value.n > sizeof key->value)
+            return false;
+        name = found;
+        key->value_n = m->value.n;
+        two_words(m->value, key->value);
+    }
+    key->who = (uint64_t)(row->stream + 1) << 32 | name;
+    return true;
+}
+
+static struct seen *seen_slot(struct part *p, const struct seen *key)
+{
+    uint64_t h = (key->value[0] ^ key->who) * UINT64_C(0x9fb21c651e98df25) + key->value[1] * UINT64_C(0xd6e8feb86659fd93);
+
+    return &p->seen[h >> 58];
+}
+
+static bool seen_eq(const struct seen *a, const struct seen *b)
+{
+    return a->who == b->who && a->value[0] == b->value[0] && a->value[1] == b->value[1] && a->value_n == b->value_n;
+}
+
+/* The series of a row, by the stages. 0: it is dropped. */
+static int find_series(struct lq_reader *r, const struct log_row *row, struct lq_series **out, struct err *e)
+{
+    struct range_eval *x = r->read->arg;
+    struct part *p = r->state;
+    bool added;
+    int kept = lq_reader_run(r, row, e);
+
+    if (kept <= 0)
+        return kept;
+    if (runner_error(r->runner).n)
+        return lq_pipeline_error(r->runner, e);
+    *out = lq_table_find(&p->table, runner_hash(r->runner), &added, e);
+    if (!*out)
+        return e->code;
+    if (added) {
+        (*out)->labels = lq_runner_labels(r->runner, &p->table.pile.a);
+        if (pile_settle(&p->table.pile, x->where, e) < 0)
+            return e->code;
+    }
+    return 1;
+}
+
+/* Counts a row; the stages run only where no like one was seen lately. */
+static int add_seen(struct lq_reader *r, const struct log_row *row, struct seen *key, uint32_t bucket, struct err *e)
+{
+    struct range_eval *x = r->read->arg;
+    struct part *p = r->state;
+    struct seen *seen = seen_slot(p, key);
+    struct lq_series *s;
+    int kept;
+
+    if (!seen_eq(seen, key)) {
+        kept = find_series(r, row, &s, e);
+        if (kept < 0)
+            return kept;
+        r->kept -= (uint64_t)kept; /* counted below */
+        *seen = *key;
+        seen->series = kept ? (uint32_t)(s - p->table.series) + 1 : 0;
+        seen->cell = NULL;
+    }
+    if (!seen->series)
+        return 0;
+    r->kept++;
+    if (!seen->cell || seen->bucket != bucket) {
+        seen->cell = lq_table_cell(&p->table, &p->table.series[seen->series - 1], bucket, e);
+        seen->bucket = bucket;
+        if (!seen->cell)
+            return e->code;
+    }
+    lq_cell_add(x->kind, seen->cell, row->t_ns, 1);
+    return 0;
+}
+
 static int add_row(struct lq_reader *r, const struct log_row *row, struct err *e)
 {
     struct range_eval *x = r->read->arg;
     struct part *p = r->state;
     uint32_t bucket = lq_windows_find(&x->w, &p->place, row->t_ns);
     struct lq_series *s;
+    struct seen key;
     double *cell, v;
-    bool added;
     int kept;
 
     if (bucket == LQ_NO_BUCKET)
         return 0;
-    kept = lq_reader_run(r, row, e);
+    if (seen_key(p, row, &key))
+        return add_seen(r, row, &key, bucket, e);
+    kept = find_series(r, row, &s, e);
     if (kept <= 0)
         return kept;
-    if (runner_error(r->runner).n)
-        return lq_pipeline_error(r->runner, e);
-    s = lq_table_find(&p->table, runner_hash(r->runner), &added, e);
-    if (!s)
-        return e->code;
-    if (added) {
-        s->labels = lq_runner_labels(r->runner, &p->table.pile.a);
-        if (pile_settle(&p->table.pile, x->where, e) < 0)
-            return e->code;
-    }
     v = value_of(x, r);
     if (!x->kind)
         return lq_table_sample(&p->table, s, (struct lq_sample){row->t_ns, v}, e);
@@ -145,7 +269,7 @@ static int emit(struct range_eval *x, struct vec *out, struct err *e)
             lq_table_spread(t, s, cells);
             lq_cells_row(x->kind, x->n->range.op, &x->w, cells, r->v, r->has, &scratch);
         } else {
-            lq_samples_row(x->n->range.op, x->n->range.param, &x->w, s->samples, s->nsamples, r->v, r->has, &scratch);
+            code = lq_samples_row(x->n->range.op, x->n->range.param, &x->w, s->samples, s->nsamples, r->v, r->has, &scratch, &pace, e);
         }
     }
     lq_scratch_release(&scratch);
@@ -240,7 +364,7 @@ int lq_eval_range(struct lq_eval *ev, const struct logql_expr *n, const struct l
     if (code < 0)
         return code;
     po = pipeline_opts(&x, push);
-    code = pipeline_new(&n->range.log, &po, &x.pipeline, e);
+    code = pipeline_of_query(&n->range.log, &po, &x.pipeline, e);
     if (code < 0)
         return code;
     x.kind = lq_cell_kind_of(n->range.op, n->range.log.unwrap != NULL);

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { ROW_WORK = 100 };
+enum { ROW_WORK = 100, LOOK_ROWS = 16, SLOW_NS = 1000000 };
 
 /* --- records ---------------------------------------------------------------------------------- */
 
@@ -78,10 +78,34 @@ int lq_pipeline_error(struct runner *r, struct err *e)
 
 /* --- one thread ------------------------------------------------------------------------------- */
 
+/* When the clock was looked at, and after how many rows to look again. */
+struct look {
+    int64_t ns;
+    uint32_t left;
+};
+
+/*
+ * A row takes a fraction of a microsecond, or (giant regular expressions, templates with loops) milliseconds: too long to count to a
+ * thousand. So the clock is looked at every few rows, and after each where they are slow. True: it is time to look up.
+ */
+static bool rows_are_slow(struct look *l)
+{
+    int64_t now;
+    bool slow;
+
+    if (--l->left > 0)
+        return false;
+    now = clock_mono_ns();
+    slow = now - l->ns > SLOW_NS;
+    *l = (struct look){.ns = now, .left = slow ? 1 : LOOK_ROWS};
+    return slow;
+}
+
 static int read_portions(struct lq_reader *r, struct err *e)
 {
     struct query *q = r->read->ev->q;
     const char *where = r->read->where;
+    struct look look = {.ns = clock_mono_ns(), .left = 1};
     struct log_rows rows = {0};
     int code, done = 0;
 
@@ -89,7 +113,7 @@ static int read_portions(struct lq_reader *r, struct err *e)
         r->rows = rows.v;
         r->order = rows.order;
         for (uint32_t i = 0; i < rows.n; i++) {
-            if (i % (QUERY_PACE_WORK / ROW_WORK) == 0 && query_check(q, where, e) < 0)
+            if ((i % (QUERY_PACE_WORK / ROW_WORK) == 0 || rows_are_slow(&look)) && query_check(q, where, e) < 0)
                 return e->code;
             if (r->read->row(r, &rows.v[i], e) < 0)
                 return e->code;
@@ -105,6 +129,7 @@ static void read_part(void *arg, uint32_t i)
 {
     struct lq_read *x = arg;
     struct lq_reader *r = &x->readers[i];
+    struct query *before = query_work_for(x->ev->q);
     const struct str *names;
     uint32_t n;
 
@@ -122,6 +147,7 @@ static void read_part(void *arg, uint32_t i)
         runner_free(r->runner);
     }
     log_cursor_free(r->cur);
+    query_work_for(before);
     query_leave(x->ev->q);
 }
 
@@ -156,6 +182,8 @@ static struct log_select_opts select_opts(struct lq_read *x)
     }
     o.parser = pipeline_fields(x->pipeline, &o.fields, &o.nfields);
     o.nhints = pipeline_hints(x->pipeline, &o.hints);
+    if (!pipeline_meta_names(x->pipeline, &o.meta_names, &o.nmeta_names))
+        o.meta_names = NULL;
     return o;
 }
 

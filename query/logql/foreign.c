@@ -58,8 +58,13 @@ static int run(void *arg, struct query *q, struct str text, const struct promql_
     if (call->nsteps == 0)
         return 0;
     code = logql_parse(&q->arena, text, &t, e);
-    if (code < 0)
-        return code;
+    if (code < 0) {
+        struct err stop; /* patterns of a query that must stop are not compiled: then that is the reason to tell */
+
+        if (query_check(q, "logs()", &stop) < 0)
+            *e = stop;
+        return e->code;
+    }
     code = logql_query(q, &t, &o, &r, e);
     logql_release(&t);
     return code < 0 ? code : give_rows(q, &r, call, e);

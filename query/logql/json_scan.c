@@ -5,37 +5,6 @@
 #include <emmintrin.h>
 #endif
 
-const char *json_string_end(const char *p, const char *end, bool *escaped)
-{
-    *escaped = false;
-    for (;;) {
-#ifdef __SSE2__
-        const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
-
-        while (end - p >= 16) {
-            __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-            unsigned hit = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash)));
-
-            if (hit) {
-                p += __builtin_ctz(hit);
-                break;
-            }
-            p += 16;
-        }
-#endif
-        while (p < end && *p != '"' && *p != '\\')
-            p++;
-        if (p >= end)
-            return NULL;
-        if (*p == '"')
-            return p;
-        *escaped = true;
-        p += 2;
-        if (p > end)
-            return NULL;
-    }
-}
-
 const char *json_block_end(const char *p, const char *end)
 {
     char open = *p, close = open == '{' ? '}' : ']';
@@ -72,77 +41,6 @@ const char *json_block_end(const char *p, const char *end)
         p++;
     }
     return NULL;
-}
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
-}
-
-static bool hex4(struct str s, size_t at, uint32_t *out)
-{
-    *out = 0;
-    if (at + 4 > s.n)
-        return false;
-    for (size_t i = at; i < at + 4; i++) {
-        int d = hex_digit(s.p[i]);
-
-        if (d < 0)
-            return false;
-        *out = *out << 4 | (uint32_t)d;
-    }
-    return true;
-}
-
-/* \uXXXX or a pair of them; *at stands on the u. */
-static bool unicode_escape(struct str s, size_t *at, uint32_t *rune)
-{
-    uint32_t low;
-
-    if (!hex4(s, *at + 1, rune))
-        return false;
-    *at += 5;
-    if (*rune < 0xd800 || *rune >= 0xe000)
-        return true;
-    if (*rune >= 0xdc00 || *at + 6 > s.n || s.p[*at] != '\\' || s.p[*at + 1] != 'u' || !hex4(s, *at + 2, &low))
-        return false;
-    if (low < 0xdc00 || low >= 0xe000)
-        return false;
-    *rune = 0x10000 + ((*rune - 0xd800) << 10) + (low - 0xdc00);
-    *at += 6;
-    return true;
-}
-
-size_t json_unescape(struct str s, char *out)
-{
-    static const char letters[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
-    size_t n = 0, i = 0;
-
-    while (i < s.n) {
-        const char *bs = memchr(s.p + i, '\\', s.n - i), *known;
-        size_t plain = bs ? (size_t)(bs - s.p) - i : s.n - i;
-        uint32_t rune;
-
-        memmove(out + n, s.p + i, plain);
-        n += plain;
-        i += plain;
-        if (!bs)
-            break;
-        if (++i >= s.n)
-            return SIZE_MAX;
-        if (s.p[i] == 'u') {
-            if (!unicode_escape(s, &i, &rune))
-                return SIZE_MAX;
-            n += utf8_encode(rune, out + n);
-            continue;
-        }
-        known = s.p[i] ? strchr(letters, s.p[i]) : NULL;
-        if (!known)
-            return SIZE_MAX;
-        out[n++] = values[known - letters];
-        i++;
-    }
-    return n;
 }
 
 /* All ASCII? The common case, sixteen bytes at a time. */

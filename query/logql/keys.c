@@ -93,7 +93,7 @@ static uint32_t node_new(struct runner *r, struct key_table *t, uint32_t parent,
         size_t len;
 
         plain = x_alloc(raw.n + 1);
-        len = json_unescape(raw, plain);
+        len = json_unescape(raw, JSON_HALF_FAULT, plain);
         key = str_n(plain, len == SIZE_MAX ? 0 : len);
     }
     if (raw.n <= NAME_BYTES_MAX) {

@@ -3,8 +3,6 @@
 
 #include "query/logql/json_scan.h"
 
-#include <ctype.h>
-
 /* What ends or spoils a run of plain bytes. */
 static const unsigned char special[256] = {
     [0 ... 0x20] = 1, ['='] = 1, ['"'] = 1,
@@ -74,43 +72,29 @@ int logfmt_next(struct logfmt_scan *x)
     return read_value(x);
 }
 
-/* How long the escape at the beginning of s is; a pair of surrogates is one. */
-static size_t escape_bytes(struct str s)
-{
-    if (s.n < 2 || s.p[1] != 'u')
-        return MIN(s.n, (size_t)2);
-    if (s.n >= 12 && (s.p[2] | 0x20) == 'd' && strchr("89abAB", s.p[3]) && s.p[3] && s.p[6] == '\\' && s.p[7] == 'u' &&
-        (s.p[8] | 0x20) == 'd' && strchr("cdefCDEF", s.p[9]) && s.p[9])
-        return 12;
-    return MIN(s.n, (size_t)6);
-}
-
 /* As JSON, and \' as well; half of a pair of surrogates is U+FFFD. */
 size_t logfmt_unescape(struct str v, char *out)
 {
+    const char *p = v.p, *end = p + v.n;
     size_t n = 0;
 
-    while (v.n) {
-        size_t len, got;
+    while (p < end) {
+        uint32_t rune;
+        size_t len;
 
-        if (v.p[0] != '\\') {
-            out[n++] = v.p[0];
-            v = str_from(v, 1);
+        if (*p != '\\') {
+            out[n++] = *p++;
             continue;
         }
-        len = escape_bytes(v);
-        got = json_unescape(str_head(v, len), out + n);
-        if (got == SIZE_MAX && len == 2 && v.p[1] == '\'') {
-            out[n] = '\'';
-            got = 1;
-        } else if (got == SIZE_MAX && len == 6 && (v.p[2] | 0x20) == 'd' && isxdigit((unsigned char)v.p[3]) &&
-                   isxdigit((unsigned char)v.p[4]) && isxdigit((unsigned char)v.p[5])) {
-            got = utf8_encode(0xfffd, out + n);
-        } else if (got == SIZE_MAX) {
-            return SIZE_MAX;
+        len = json_escape(p, end, JSON_HALF_FFFD, &rune);
+        if (len == 0 && end - p >= 2 && p[1] == '\'') {
+            rune = '\'';
+            len = 2;
         }
-        n += got;
-        v = str_from(v, len);
+        if (len == 0)
+            return SIZE_MAX;
+        n += utf8_encode(rune, out + n);
+        p += len;
     }
     return n;
 }

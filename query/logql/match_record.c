@@ -27,7 +27,7 @@ int logql_match_new(const struct logql_tree *t, struct logql_match **out, struct
 
     if (!logql_is_log(t))
         return err_set(e, ERR_INVALID, "a log query is wanted here: {selector} | stages");
-    code = pipeline_new(&t->root->log, &po, &p, e);
+    code = pipeline_of_query(&t->root->log, &po, &p, e);
     if (code < 0)
         return code;
     m = x_zalloc(sizeof *m);

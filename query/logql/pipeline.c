@@ -1,7 +1,10 @@
 /* pipeline.c - stages of a query compiled: names to numbers, templates and patterns taken apart, who needs what. */
+#include "query/logql/print.h"
 #include "query/logql/stage.h"
 
 #include <stdlib.h>
+
+enum { STAGE_SHOWN = 200 }; /* bytes of one, in errors */
 
 static void add_name(struct pipeline *p, struct str name)
 {
@@ -129,7 +132,9 @@ static void settle_counted(struct pipeline *p)
         p->counted[p->unwrap] = false;
 }
 
-int pipeline_new(const struct logql_log *log, const struct pipeline_opts *opts, struct pipeline **out, struct err *e)
+/* *failed: the stage that cannot be. */
+static int build(const struct logql_log *log, const struct pipeline_opts *opts, struct pipeline **out, const struct logql_stage **failed,
+                 struct err *e)
 {
     struct pipeline *p = x_zalloc(sizeof *p);
 
@@ -146,6 +151,7 @@ int pipeline_new(const struct logql_log *log, const struct pipeline_opts *opts, 
         p->stages[i].kind = log->stages[i].kind;
         p->stages[i].i = i;
         if (compile_stage(p, &p->stages[i], e) < 0) {
+            *failed = p->stages[i].ast;
             pipeline_free(p);
             return ERR_INVALID;
         }
@@ -154,6 +160,27 @@ int pipeline_new(const struct logql_log *log, const struct pipeline_opts *opts, 
     pipeline_plan(p);
     *out = p;
     return 0;
+}
+
+int pipeline_new(const struct logql_log *log, const struct pipeline_opts *opts, struct pipeline **out, struct err *e)
+{
+    const struct logql_stage *failed;
+
+    return build(log, opts, out, &failed, e);
+}
+
+int pipeline_of_query(const struct logql_log *log, const struct pipeline_opts *opts, struct pipeline **out, struct err *e)
+{
+    const struct logql_stage *failed = NULL;
+    struct buf text = {0};
+    struct err why;
+
+    if (build(log, opts, out, &failed, &why) == 0)
+        return 0;
+    lq_print_stage(&text, failed);
+    err_set(e, why.code, "parse error : stage '%.*s' : %s", STR_ARG(str_head(buf_str(&text), STAGE_SHOWN)), why.text);
+    buf_release(&text);
+    return e->code;
 }
 
 void pipeline_free(struct pipeline *p)

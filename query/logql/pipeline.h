@@ -38,11 +38,20 @@ struct pipeline;
 
 /* The tree and opts->names must outlive it. ERR_INVALID: a template or an address that is none; "parse error ..." */
 int pipeline_new(const struct logql_log *log, const struct pipeline_opts *opts, struct pipeline **out, struct err *e);
+/* The same; the sentence is that of a query which cannot be run, and names the stage: "parse error : stage '...' : ...". */
+int pipeline_of_query(const struct logql_log *log, const struct pipeline_opts *opts, struct pipeline **out, struct err *e);
 void pipeline_free(struct pipeline *p);
 /* The rows must come with their line. False: metadata, fields and stream suffice. */
 bool pipeline_needs_line(const struct pipeline *p);
 /* The rows must come with their metadata, since it filters or ends up in results. */
 bool pipeline_needs_meta(const struct pipeline *p);
+/* None but these names of it; false: all. */
+bool pipeline_meta_names(const struct pipeline *p, const struct str **names, uint32_t *n);
+/*
+ * What becomes of a row, and the labels that tell its result apart, depend on its stream and on those metadata only; it has no
+ * error. *told: that holds only for rows that are told (log_row).
+ */
+bool pipeline_by_labels(const struct pipeline *p, bool *told);
 /*
  * How the store may take lines apart beforehand (select's parser and fields): the parser stage that sees the line as it was
  * stored. *names NULL: all fields. LOG_PARSER_NONE: fields would not be used.

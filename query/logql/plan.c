@@ -2,7 +2,8 @@
  * plan.c - what a pipeline asks of the store: columns instead of lines, rows left out beforehand, filters asked while parsing.
  *
  * (1) A hint must hold for every row that may pass. So of filters only those count that look at the line or at a parser's label
- *     as the row had it: nothing before them writes lines or sets labels.
+ *     as the row had it: nothing before them writes lines or sets labels. (2) What a told filter asks is asked by the store of the
+ *     rows that it calls told, and of no others: heads, tails, rows of a select without hints.
  */
 #include "query/logql/stage.h"
 
@@ -73,29 +74,45 @@ static void plan_fields(struct pipeline *p)
 
 enum { HINTS_MAX = 32, VALUES_MAX = 64 };
 
-static void add_hint(struct pipeline *p, struct log_hint h)
+static bool add_hint(struct pipeline *p, struct log_hint h)
 {
-    if (p->nhints < HINTS_MAX)
+    bool room = p->nhints < HINTS_MAX;
+
+    if (room)
         p->hints[p->nhints++] = h;
+    return room;
 }
 
-static void hint_line(struct pipeline *p, const struct stage *s)
+static bool regex_passes(const void *arg, struct str text)
+{
+    return regex_match(arg, text);
+}
+
+/*
+ * A filter of texts and regular expressions: the store says all of it. Without a text that must be there an expression is asked of
+ * every line of a block: too much where a few lines are wanted only.
+ */
+static void hint_line(struct pipeline *p, struct stage *s)
 {
     struct str *values = arena_array(&p->a, struct str, s->nalts);
+    struct log_line_test *tests = arena_array(&p->a, struct log_line_test, s->nalts);
 
-    if (s->negative)
-        return;
     for (uint32_t i = 0; i < s->nalts; i++) {
         const struct line_alt *a = &s->alts[i];
 
-        if (a->kind == ALT_TEXT)
-            values[i] = a->text;
-        else if (a->kind == ALT_REGEX && a->need.n)
-            values[i] = a->need;
-        else
+        tests[i] = (struct log_line_test){0};
+        values[i] = a->kind == ALT_REGEX ? a->need : a->text;
+        if (a->kind == ALT_REGEX)
+            tests[i] = (struct log_line_test){regex_passes, a->re, a->fold, a->within};
+        else if (a->kind != ALT_TEXT)
+            return;
+        if (!values[i].n && !p->opts.group && !p->opts.no_line)
             return;
     }
-    add_hint(p, (struct log_hint){.kind = LOG_HINT_LINE, .values = values, .nvalues = s->nalts});
+    s->told = add_hint(p, (struct log_hint){.kind = s->negative ? LOG_HINT_NO_LINE : LOG_HINT_LINE,
+                                            .values = values,
+                                            .nvalues = s->nalts,
+                                            .tests = tests});
 }
 
 /* The values of one label of which a passing record has one; 0: not such a filter. *name: of all of them. */
@@ -162,7 +179,7 @@ static void plan_hints(struct pipeline *p)
 
     p->hints = arena_array(&p->a, struct log_hint, HINTS_MAX);
     for (uint32_t i = 0; i < p->nstages; i++) {
-        const struct stage *s = &p->stages[i];
+        struct stage *s = &p->stages[i];
 
         if (s->kind == LOGQL_LINE_FILTER && line)
             hint_line(p, s);
@@ -177,6 +194,31 @@ static void plan_hints(struct pipeline *p)
         if (writes_line(s->kind))
             line = false;
     }
+}
+
+/* --- rows told apart by labels alone ---------------------------------------------------------------------------- */
+
+static bool asks_strings(const struct filter *f)
+{
+    if (f->kind == FILTER_AND || f->kind == FILTER_OR)
+        return asks_strings(f->l) && asks_strings(f->r);
+    return f->kind == FILTER_STRING;
+}
+
+static void plan_labels(struct pipeline *p)
+{
+    p->by_labels = !p->wants_all && p->opts.no_line && p->unwrap == NAME_NONE;
+    for (uint32_t i = 0; i < p->nstages && p->by_labels; i++) {
+        const struct stage *s = &p->stages[i];
+
+        p->by_labels = (s->kind == LOGQL_LINE_FILTER && s->told) || (s->kind == LOGQL_LABEL_FILTER && asks_strings(s->filter));
+    }
+    if (!p->by_labels)
+        return;
+    p->meta_names = arena_array(&p->a, struct str, p->nnames + 1);
+    for (uint32_t i = NAMES_FIXED; i < p->nnames; i++)
+        if (p->wanted[i])
+            p->meta_names[p->nmeta_names++] = p->names[i];
 }
 
 /* --- filters asked early --------------------------------------------------------------------------------------- */
@@ -199,6 +241,7 @@ void pipeline_plan(struct pipeline *p)
             p->stages[i].early = string_part(p->stages[i + 1].filter);
     plan_fields(p);
     plan_hints(p);
+    plan_labels(p);
 }
 
 /* --- answers ------------------------------------------------------------------------------------------------- */
@@ -210,7 +253,7 @@ bool pipeline_needs_line(const struct pipeline *p)
     for (uint32_t i = 0; i < p->nstages; i++) {
         const struct stage *s = &p->stages[i];
 
-        if (s->kind == LOGQL_LINE_FILTER || (is_parser(s->kind) && !s->takes_fields) || s->kind == LOGQL_DECOLORIZE)
+        if ((s->kind == LOGQL_LINE_FILTER && !s->told) || (is_parser(s->kind) && !s->takes_fields) || s->kind == LOGQL_DECOLORIZE)
             return true;
         if (s->kind == LOGQL_LINE_FORMAT || s->kind == LOGQL_LABEL_FORMAT)
             return true; /* __line__ */
@@ -229,6 +272,21 @@ bool pipeline_needs_meta(const struct pipeline *p)
         if (p->stages[i].labels)
             return true;
     return false;
+}
+
+bool pipeline_meta_names(const struct pipeline *p, const struct str **names, uint32_t *n)
+{
+    *names = p->meta_names;
+    *n = p->nmeta_names;
+    return p->by_labels;
+}
+
+bool pipeline_by_labels(const struct pipeline *p, bool *told)
+{
+    *told = false;
+    for (uint32_t i = 0; i < p->nstages; i++)
+        *told = *told || p->stages[i].kind == LOGQL_LINE_FILTER;
+    return p->by_labels;
 }
 
 enum log_parser pipeline_fields(const struct pipeline *p, const struct str **names, uint32_t *n)

@@ -13,7 +13,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { CELL_MAX = 3 };
+enum { CELL_MAX = 3, SORT_WORK = 20 /* of a value, in units of query_pace */ };
 
 /* By kind: what stands behind the count, and what a value and a later cell do to it. */
 struct lq_cell_kind {
@@ -345,8 +345,8 @@ static double counter_rate(const struct lq_sample *s, uint32_t n, int64_t after,
     return raw * factor_of(x, seconds);
 }
 
-void lq_samples_row(enum logql_range_op op, double quantile, const struct lq_windows *w, struct lq_sample *samples, uint32_t n, double *v,
-                    uint8_t *has, struct lq_scratch *s)
+int lq_samples_row(enum logql_range_op op, double quantile, const struct lq_windows *w, struct lq_sample *samples, uint32_t n, double *v,
+                   uint8_t *has, struct lq_scratch *s, struct query_pace *pace, struct err *e)
 {
     double *values = scratch(s, n);
     uint32_t lo = 0, hi = 0;
@@ -363,6 +363,8 @@ void lq_samples_row(enum logql_range_op op, double quantile, const struct lq_win
         v[i] = 0;
         if (hi == lo)
             continue;
+        if (query_pace(pace, (op == RANGE_RATE_COUNTER ? 1 : SORT_WORK) * (uint64_t)(hi - lo), e) < 0)
+            return e->code;
         if (op == RANGE_RATE_COUNTER) {
             v[i] = counter_rate(samples + lo, hi - lo, after, upto);
             continue;
@@ -371,4 +373,5 @@ void lq_samples_row(enum logql_range_op op, double quantile, const struct lq_win
             values[k - lo] = samples[k].v;
         v[i] = quantile_values(quantile, values, hi - lo);
     }
+    return 0;
 }

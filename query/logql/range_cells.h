@@ -39,8 +39,8 @@ void lq_scratch_release(struct lq_scratch *s);
  */
 void lq_cells_row(const struct lq_cell_kind *k, enum logql_range_op op, const struct lq_windows *w, const double *cells, double *v,
                   uint8_t *has, struct lq_scratch *s);
-/* The same of samples, which are put in order. */
-void lq_samples_row(enum logql_range_op op, double quantile, const struct lq_windows *w, struct lq_sample *samples, uint32_t n, double *v,
-                    uint8_t *has, struct lq_scratch *s);
+/* The same of samples, which are put in order. Each window is worked out from all that is in it, so the query is asked on the way. */
+int lq_samples_row(enum logql_range_op op, double quantile, const struct lq_windows *w, struct lq_sample *samples, uint32_t n, double *v,
+                   uint8_t *has, struct lq_scratch *s, struct query_pace *pace, struct err *e);
 
 #endif

@@ -9,6 +9,7 @@ struct need {
     size_t at;
     char *best, *run;
     size_t nbest, nrun;
+    bool fold; /* letters are of either case */
 };
 
 static void end_run(struct need *x)
@@ -79,7 +80,11 @@ static void plain(struct need *x, char c, size_t len)
         end_run(x);
         return;
     }
-    x->run[x->nrun++] = c;
+    if (x->fold && memchr("kKsS", c, 4)) { /* they are also U+212A and U+017F */
+        end_run(x);
+        return;
+    }
+    x->run[x->nrun++] = x->fold && c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
     if (next == '+')
         end_run(x);
 }
@@ -123,13 +128,43 @@ static bool step(struct need *x)
     return true;
 }
 
-struct str lq_regex_need(struct arena *a, struct str pattern)
+bool lq_regex_within(struct str pattern)
 {
-    struct need x = {.pattern = pattern, .best = arena_alloc(a, pattern.n + 1), .run = arena_alloc(a, pattern.n + 1)};
+    char before = 0; /* unescaped */
+
+    for (size_t i = 0; i < pattern.n; i++) {
+        char c = pattern.p[i];
+
+        if (c == '\\') {
+            if (i + 1 < pattern.n && strchr("AzZbBQ", pattern.p[i + 1]))
+                return false;
+            i++;
+            c = 0;
+        } else if (c == '$' || (c == '^' && before != '[')) {
+            return false;
+        }
+        before = c;
+    }
+    return true;
+}
+
+static struct str longest(struct arena *a, struct str pattern, bool fold)
+{
+    struct need x = {.pattern = pattern, .best = arena_alloc(a, pattern.n + 1), .run = arena_alloc(a, pattern.n + 1), .fold = fold};
 
     while (x.at < pattern.n)
         if (!step(&x))
             return STR("");
     end_run(&x);
     return str_n(x.best, x.nbest);
+}
+
+struct str lq_regex_need(struct arena *a, struct str pattern)
+{
+    return longest(a, pattern, false);
+}
+
+struct str lq_regex_fold(struct arena *a, struct str pattern)
+{
+    return str_starts(pattern, STR("(?i)")) ? longest(a, str_from(pattern, 4), true) : STR("");
 }

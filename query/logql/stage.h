@@ -36,6 +36,8 @@ struct line_alt {
     struct str text;
     const struct regex *re;
     struct str need; /* REGEX: what stands in every match; may be empty */
+    struct str fold; /* REGEX: the same, in either case */
+    bool within;     /* REGEX: a match in a part of a line is one in the line */
     struct lq_pattern_part *parts;
     uint32_t nparts;
     struct ip_match *ip;
@@ -73,6 +75,7 @@ struct stage {
     bool labels;         /* it looks at labels, so the record's metadata must be bound before */
     bool takes_fields;   /* it uses the row's fields instead of the line */
     bool negative;       /* line filter */
+    bool told;           /* line filter: a hint says all of it, so rows that are `told` have passed */
     struct line_alt *alts;
     uint32_t nalts;
     uint32_t *names;     /* labels of extracts, groups, captures, or of drop and keep */
@@ -113,6 +116,10 @@ struct pipeline {
     uint32_t nfield_names;
     struct log_hint *hints;
     uint32_t nhints;
+
+    bool by_labels;
+    struct str *meta_names; /* if so */
+    uint32_t nmeta_names;
 };
 
 /* The number of a name; used: a stage looks at it. */

@@ -45,7 +45,7 @@ static struct str string_value(struct runner *r, struct str raw, bool escaped)
     if (!escaped)
         return raw;
     copy = arena_alloc(&r->a, raw.n);
-    n = json_unescape(raw, copy);
+    n = json_unescape(raw, JSON_HALF_FAULT, copy);
     return str_n(copy, n == SIZE_MAX ? 0 : n);
 }
 
@@ -142,17 +142,17 @@ static bool read_property(struct walk *w)
         return false;
     }
     node = key_node(w->r, &w->r->json_keys, w->r->json_stack[w->depth - 1].node, str_n(from, (size_t)(to - from)), escaped, w->nkeys++);
-    w->p = json_skip(to + 1, w->end);
+    w->p = json_skip_space(to + 1, w->end);
     if (w->p >= w->end || *w->p != ':')
         return fault(w, "Malformed JSON error");
-    w->p = json_skip(w->p + 1, w->end);
+    w->p = json_skip_space(w->p + 1, w->end);
     return read_value(w, node);
 }
 
 /* Where a property or the end of an object may stand. False: done, or a fault. */
 static bool step(struct walk *w)
 {
-    w->p = json_skip(w->p, w->end);
+    w->p = json_skip_space(w->p, w->end);
     if (w->p >= w->end)
         return fault(w, unclosed);
     if (*w->p == '"') {
@@ -170,7 +170,7 @@ static bool step(struct walk *w)
     }
     /* Behind a value, in the object that holds it: a comma, or its end, which may be the end of others, too. */
     while (w->depth) {
-        w->p = json_skip(w->p, w->end);
+        w->p = json_skip_space(w->p, w->end);
         if (w->p < w->end && *w->p == ',') {
             w->p++;
             return true;
@@ -202,7 +202,7 @@ bool stage_json(struct runner *r, const struct stage *s)
         return stage_take_fields(r, s);
     line_ascii(r);
     w.end = r->line.p + r->line.n;
-    w.p = json_skip(r->line.p, w.end);
+    w.p = json_skip_space(r->line.p, w.end);
     if (!r->json_stack)
         r->json_stack = x_alloc(JSON_DEPTH_MAX * sizeof *r->json_stack);
     r->json_stack[0].node = 0;
@@ -261,16 +261,16 @@ static const char *read_packed(struct runner *r, struct packed *k)
     struct str key;
 
     for (;;) {
-        p = json_skip(p, end);
+        p = json_skip_space(p, end);
         if (p < end && *p == '}')
             return NULL;
         if (p >= end || *p != '"' || !(to = json_string_end(p + 1, end, &key_escaped)))
             return unclosed;
         key = str_n(p + 1, (size_t)(to - p - 1));
-        p = json_skip(to + 1, end);
+        p = json_skip_space(to + 1, end);
         if (p >= end || *p != ':')
             return "Malformed JSON error";
-        p = json_skip(p + 1, end);
+        p = json_skip_space(p + 1, end);
         if (p < end && *p == '"') {
             from = p + 1;
             to = json_string_end(from, end, &escaped);
@@ -288,7 +288,7 @@ static const char *read_packed(struct runner *r, struct packed *k)
             while (p < end && *p != ',' && *p != '}')
                 p++;
         }
-        p = json_skip(p, end);
+        p = json_skip_space(p, end);
         if (p < end && *p == ',')
             p++;
         else if (p >= end || *p != '}')

@@ -25,8 +25,8 @@ static const char *skip_value(const char *p, const char *end)
 /* Behind the comma after a value; NULL: the list ends here. */
 static const char *next_value(const char *p, const char *end)
 {
-    p = json_skip(p, end);
-    return p < end && *p == ',' ? json_skip(p + 1, end) : NULL;
+    p = json_skip_space(p, end);
+    return p < end && *p == ',' ? json_skip_space(p + 1, end) : NULL;
 }
 
 static bool key_is(struct runner *r, struct str raw, bool escaped, struct str key)
@@ -37,7 +37,7 @@ static bool key_is(struct runner *r, struct str raw, bool escaped, struct str ke
     if (!escaped)
         return str_eq(raw, key);
     copy = arena_alloc(&r->a, raw.n);
-    n = json_unescape(raw, copy);
+    n = json_unescape(raw, JSON_HALF_FAULT, copy);
     return n != SIZE_MAX && str_eq(str_n(copy, n), key);
 }
 
@@ -46,14 +46,14 @@ static const char *find_key(struct runner *r, const char *p, const char *end, st
 {
     bool escaped;
 
-    p = json_skip(p + 1, end);
+    p = json_skip_space(p + 1, end);
     while (p && p < end && *p == '"') {
         const char *from = p + 1, *to = json_string_end(from, end, &escaped);
 
-        p = to ? json_skip(to + 1, end) : NULL;
+        p = to ? json_skip_space(to + 1, end) : NULL;
         if (!p || p >= end || *p != ':')
             return NULL;
-        p = json_skip(p + 1, end);
+        p = json_skip_space(p + 1, end);
         if (key_is(r, str_n(from, (size_t)(to - from)), escaped, key))
             return p < end ? p : NULL;
         p = skip_value(p, end);
@@ -65,7 +65,7 @@ static const char *find_key(struct runner *r, const char *p, const char *end, st
 
 static const char *find_element(const char *p, const char *end, uint64_t index)
 {
-    p = json_skip(p + 1, end);
+    p = json_skip_space(p + 1, end);
     while (p && p < end && *p != ']') {
         if (index-- == 0)
             return p;
@@ -105,13 +105,13 @@ static struct str value_text(struct runner *r, const char *p, const char *end)
     if (str_chr(v, '\\') < 0)
         return v;
     copy = arena_alloc(&r->a, v.n);
-    n = json_unescape(v, copy);
+    n = json_unescape(v, JSON_HALF_FAULT, copy);
     return str_n(copy, n == SIZE_MAX ? 0 : n);
 }
 
 bool stage_json_paths(struct runner *r, const struct stage *s)
 {
-    const char *end = r->line.p + r->line.n, *p = json_skip(r->line.p, end);
+    const char *end = r->line.p + r->line.n, *p = json_skip_space(r->line.p, end);
     uint32_t missing = 0;
 
     if (r->line.n == 0)

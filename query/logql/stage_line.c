@@ -3,6 +3,7 @@
  *
  * (1) A regular expression whose matches all hold a literal is asked only of lines that have the literal; one that is
  *     nothing but literals is never asked.
+ * (2) A filter that the store has asked of a row is not asked again.
  */
 #include "query/logql/regex_need.h"
 #include "query/logql/stage.h"
@@ -35,6 +36,8 @@ static int compile_alt(struct pipeline *p, enum logql_line_op op, const struct l
         a->kind = ALT_REGEX;
         a->re = from->re;
         a->need = lq_regex_need(&p->a, from->text);
+        a->fold = lq_regex_fold(&p->a, from->text);
+        a->within = lq_regex_within(from->text);
         return 0;
     default:
         a->kind = ALT_PATTERN;
@@ -118,6 +121,8 @@ static bool alt_matches(const struct line_alt *a, struct str line)
 
 bool stage_line(struct runner *r, const struct stage *s)
 {
+    if (s->told && r->row->told)
+        return true;
     for (uint32_t i = 0; i < s->nalts; i++)
         if (alt_matches(&s->alts[i], r->line))
             return !s->negative;

@@ -1,5 +1,8 @@
-/* tmpl_json.c - fromJson: a JSON text as values. What is none is nil, as in sprig. */
-#include "query/logql/json_scan.h"
+/*
+ * tmpl_json.c - fromJson: a JSON text as values. What is none is nil, as in sprig; what is JSON is what Go's encoding/json takes
+ * for it, so base/json_in.h is followed to the letter.
+ */
+#include "base/json_in.h"
 #include "query/logql/tmpl_funcs.h"
 
 #include <stdlib.h>
@@ -8,73 +11,43 @@ enum { DEPTH_MAX = 200 };
 
 struct reader {
     struct tmpl_run *r;
-    const char *p, *end;
-    unsigned depth;
+    struct json_in in;
 };
 
-static bool read_value(struct reader *x, struct tmpl_value *out);
+static int read_value(struct reader *x, struct tmpl_value *out);
 
-static bool read_string(struct reader *x, struct str *out)
+/* Escapes are undone in the memory of the run, which is bounded. */
+static int plain(struct reader *x, struct str inside, bool escaped, struct str *out)
 {
-    bool escaped;
-    const char *from = x->p + 1, *to;
     size_t n;
     char *copy;
 
-    if (x->p >= x->end || *x->p != '"' || !(to = json_string_end(from, x->end, &escaped)))
-        return false;
-    x->p = to + 1;
-    *out = str_n(from, (size_t)(to - from));
-    for (size_t i = 0; i < out->n; i++)
-        if ((unsigned char)out->p[i] < 0x20)
-            return false;
+    *out = inside;
     if (!escaped)
-        return true;
-    copy = tmpl_alloc(x->r, out->n);
-    n = copy ? json_unescape(*out, copy) : SIZE_MAX;
+        return 0;
+    copy = tmpl_alloc(x->r, inside.n);
+    n = copy ? json_unescape(inside, JSON_HALF_FFFD, copy) : SIZE_MAX;
     *out = str_n(copy, n);
-    return n != SIZE_MAX;
+    return n == SIZE_MAX ? ERR_INVALID : 0;
 }
 
-static bool read_number(struct reader *x, struct tmpl_value *out)
+static int read_string(struct reader *x, struct str *out)
 {
-    const char *from = x->p;
+    struct str inside;
+    bool escaped;
+
+    return json_in_raw_string(&x->in, &inside, &escaped) < 0 ? ERR_INVALID : plain(x, inside, escaped, out);
+}
+
+static int read_number(struct reader *x, struct tmpl_value *out)
+{
+    struct str text;
     double v;
 
-    while (x->p < x->end && strchr("+-.eE0123456789", *x->p) && *x->p)
-        x->p++;
-    if (x->p == from || *from == '+' || *from == '.' || !num_parse(str_n(from, (size_t)(x->p - from)), &v, NULL))
-        return false;
+    if (json_in_number(&x->in, &text) < 0 || !num_parse(text, &v, NULL))
+        return ERR_INVALID;
     *out = tmpl_float(v);
-    return true;
-}
-
-static bool read_word(struct reader *x, const char *word, struct tmpl_value v, struct tmpl_value *out)
-{
-    if (!str_starts(str_n(x->p, (size_t)(x->end - x->p)), str_of(word)))
-        return false;
-    x->p += strlen(word);
-    *out = v;
-    return true;
-}
-
-/* Behind a value: a comma (true), or the closing sign, which ends the list. */
-static bool comma(struct reader *x, char close, bool *more)
-{
-    x->p = json_skip(x->p, x->end);
-    if (x->p >= x->end || (*x->p != ',' && *x->p != close))
-        return false;
-    *more = *x->p++ == ',';
-    return true;
-}
-
-static bool at_close(struct reader *x, char close)
-{
-    x->p = json_skip(x->p + 1, x->end);
-    if (x->p >= x->end || *x->p != close)
-        return false;
-    x->p++;
-    return true;
+    return 0;
 }
 
 /* Room for one more of `size` bytes; doubles. */
@@ -90,19 +63,18 @@ static void *grow(struct reader *x, void *v, uint32_t n, size_t size)
     return larger;
 }
 
-static bool read_list(struct reader *x, struct tmpl_value *out)
+static int read_list(struct reader *x, struct tmpl_value *out)
 {
     struct tmpl_value *v = NULL;
     uint32_t n = 0;
-    bool more = !at_close(x, ']');
+    int rc = json_in_open(&x->in, '[');
 
-    while (more) {
+    while (rc == 0 && (rc = json_in_item(&x->in)) == 0) {
         v = grow(x, v, n, sizeof *v);
-        if (!v || !read_value(x, &v[n++]) || !comma(x, ']', &more))
-            return false;
+        rc = v ? read_value(x, &v[n++]) : ERR_LIMIT;
     }
     *out = (struct tmpl_value){TMPL_T_LIST, {.list = {v, n}}};
-    return true;
+    return rc < 0 ? rc : 0;
 }
 
 static int by_key(const void *a, const void *b)
@@ -128,61 +100,59 @@ static uint32_t sort_entries(struct tmpl_entry *v, uint32_t n)
     return to;
 }
 
-static bool read_map(struct reader *x, struct tmpl_value *out)
+static int read_map(struct reader *x, struct tmpl_value *out)
 {
     struct tmpl_entry *v = NULL;
     uint32_t n = 0;
-    bool more = !at_close(x, '}');
+    struct str inside;
+    bool escaped;
+    int rc = json_in_open(&x->in, '{');
 
-    while (more) {
+    while (rc == 0 && (rc = json_in_raw_key(&x->in, &inside, &escaped)) == 0) {
         v = grow(x, v, n, sizeof *v);
-        x->p = json_skip(x->p, x->end);
-        if (!v || !read_string(x, &v[n].key))
-            return false;
-        x->p = json_skip(x->p, x->end);
-        if (x->p >= x->end || *x->p++ != ':' || !read_value(x, &v[n++].value) || !comma(x, '}', &more))
-            return false;
+        rc = v && plain(x, inside, escaped, &v[n].key) == 0 ? read_value(x, &v[n].value) : ERR_INVALID;
+        n++;
     }
+    if (rc < 0)
+        return rc;
     *out = (struct tmpl_value){TMPL_T_MAP, {.map = {v, sort_entries(v, n)}}};
-    return true;
+    return 0;
 }
 
-static bool read_value(struct reader *x, struct tmpl_value *out)
+static int read_value(struct reader *x, struct tmpl_value *out)
 {
-    bool fine;
+    enum json_kind kind = json_in_peek(&x->in);
 
-    x->p = json_skip(x->p, x->end);
     *out = (struct tmpl_value){0};
-    if (x->p >= x->end || tmpl_steps(x->r, 1) < 0)
-        return false;
-    switch (*x->p) {
-    case '"':
+    if (tmpl_steps(x->r, 1) < 0)
+        return ERR_LIMIT;
+    switch (kind) {
+    case JSON_STRING:
         out->type = TMPL_T_STRING;
         return read_string(x, &out->s);
-    case '{':
-    case '[':
-        if (++x->depth > DEPTH_MAX)
-            return false;
-        fine = *x->p == '{' ? read_map(x, out) : read_list(x, out);
-        x->depth--;
-        return fine;
-    case 't':
-        return read_word(x, "true", tmpl_bool(true), out);
-    case 'f':
-        return read_word(x, "false", tmpl_bool(false), out);
-    case 'n':
-        return read_word(x, "null", (struct tmpl_value){0}, out);
-    default:
+    case JSON_OBJECT:
+        return read_map(x, out);
+    case JSON_ARRAY:
+        return read_list(x, out);
+    case JSON_NUMBER:
         return read_number(x, out);
+    case JSON_TRUE:
+    case JSON_FALSE:
+        *out = tmpl_bool(kind == JSON_TRUE);
+        break;
+    default:
+        break;
     }
+    return json_in_skip(&x->in, NULL);
 }
 
 TMPL_FN(lq_fn_from_json)
 {
-    struct reader x = {r, args[0].s.p, args[0].s.p + args[0].s.n, 0};
+    struct reader x = {.r = r};
 
     (void)n;
-    if (args[0].s.n == 0 || !read_value(&x, out) || json_skip(x.p, x.end) != x.end)
+    json_in_init(&x.in, NULL, args[0].s, DEPTH_MAX, JSON_CONTROL_FAULT, NULL);
+    if (read_value(&x, out) < 0 || json_in_end(&x.in) < 0)
         *out = (struct tmpl_value){0};
     return 0;
 }

@@ -194,7 +194,7 @@ void rollup_ask(const struct eval *ev, const struct source *src, struct rollup_r
 void rollup_got(struct eval *ev, const struct source *src, struct rollup_read *r, const struct tsdb_select *s);
 /* The info about windows of sel that aggregates did not answer exactly. stretched: in proportion; else by last samples. */
 void rollup_say(struct eval *ev, const struct node *sel, const struct tsdb_rollup_used *u, bool stretched);
-uint32_t rollup_values(const struct reader *r, struct range_call *c, const struct tsdb_buckets *b, bool made);
+uint32_t rollup_values(struct reader *r, struct range_call *c, const struct tsdb_buckets *b, uint64_t times_id);
 const struct windows *rollup_windows(struct reader *r, const struct samples *s, uint64_t times_id);
 
 /* For range_call.must_stop; arg is the query. The query_check behind it says why. */

@@ -29,7 +29,7 @@ static enum tsdb_rollup rollup_of(enum bucket_value v)
     static const enum tsdb_rollup of[] = {
         [BUCKET_LAST] = TSDB_ROLLUP_LAST, [BUCKET_FIRST] = TSDB_ROLLUP_FIRST,       [BUCKET_COUNT] = TSDB_ROLLUP_COUNT,
         [BUCKET_SUM] = TSDB_ROLLUP_SUM,   [BUCKET_AVG] = TSDB_ROLLUP_AVG,           [BUCKET_MIN] = TSDB_ROLLUP_MIN,
-        [BUCKET_MAX] = TSDB_ROLLUP_MAX,   [BUCKET_INCREASE] = TSDB_ROLLUP_INCREASE,
+        [BUCKET_MAX] = TSDB_ROLLUP_MAX,   [BUCKET_INCREASE] = TSDB_ROLLUP_INCREASE, [BUCKET_DELTA] = TSDB_ROLLUP_DELTA,
     };
 
     return of[v];
@@ -52,6 +52,7 @@ void rollup_ask(const struct eval *ev, const struct source *src, struct rollup_r
         if (r->fn) {
             o->rollup = rollup_of(bucket_function_value(r->fn));
             o->rollup_ms = resolution(&src->steps, true);
+            o->rollup_edges = sel->selector.counts_only;
         }
     } else if ((src->kind == SOURCE_LAST || src->kind == SOURCE_TIMESTAMP) && !extended && o->want == TSDB_SAMPLES) {
         o->rollup_ms = resolution(&src->steps, false);
@@ -91,12 +92,27 @@ void rollup_got(struct eval *ev, const struct source *src, struct rollup_read *r
     rollup_say(ev, src->selector, &r->used, stretched);
 }
 
-uint32_t rollup_values(const struct reader *r, struct range_call *c, const struct tsdb_buckets *b, bool made)
+uint32_t rollup_values(struct reader *r, struct range_call *c, const struct tsdb_buckets *b, uint64_t times_id)
 {
+    const struct bucket_function *fn = r->rollup->fn;
     struct bucket_columns columns = {b->t_first, b->first, b->count, b->resets};
+    const struct tsdb_stretches *h = b->hists;
+    bool nearest = r->rollup->nearest, made;
+    uint32_t filled = 0;
 
-    return r->rollup->nearest ? buckets_eval_nearest(r->rollup->fn, c, &columns)
-                              : buckets_eval(r->rollup->fn, c, &columns, made);
+    if (c->s.n) {
+        c->w = window_cache_get(&r->cache, nearest ? 0 : times_id, c->steps, c->s.t, c->s.n,
+                                r->src->fn->flags & RANGE_EXTRAPOLATES, &made);
+        filled = nearest ? buckets_eval_nearest(fn, c, &columns) : buckets_eval(fn, c, &columns, made);
+    }
+    if (h) {
+        struct stretch_columns stretches = {h->n,     h->t_last, h->t_first,
+                                            h->count, h->hint,   h->last,
+                                            h->first, h->sum,    r->src->selector->selector.counts_only};
+
+        filled = buckets_eval_hists(fn, c, &columns, &stretches, nearest);
+    }
+    return filled;
 }
 
 /*

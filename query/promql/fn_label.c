@@ -57,7 +57,9 @@ int fn_label_replace(struct eval *ev, const struct node *call, const struct grid
     struct err why;
     int code;
 
-    if (regex_new(pattern, REGEX_ANCHORED, &re, &why) < 0)
+    if (regex_new(pattern, REGEX_ANCHORED, &re, &why) < 0 && query_check(ev->q, "label_replace", e) < 0)
+        return e->code;
+    if (!re)
         return err_set(e, ERR_EXEC, "invalid regular expression in label_replace(): %.*s", STR_ARG(pattern));
     if (!valid_name(dst)) {
         regex_free(re);

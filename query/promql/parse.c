@@ -438,6 +438,8 @@ static int parse_text(struct query *q, struct arena *a, struct str text, struct 
     }
     if (p.nerrors) {
         release_selectors(&p);
+        if (p.stopped.code == 0 && q)
+            (void)query_check(q, "parsing", &p.stopped); /* a pattern may have been given up for that reason */
         if (p.stopped.code < 0) {
             *e = p.stopped;
             return e->code;

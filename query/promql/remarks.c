@@ -40,6 +40,12 @@ static void range_remarks(struct eval *ev, const struct node *n, unsigned bits, 
         note_info(ns, at,
                   "ignored histograms in a range containing both floats and histograms for metric name \"%.*s\"",
                   STR_ARG(metric));
+    if (bits & NOTE_GAUGE_EDGES)
+        note_info(
+            ns, at,
+            "resets of gauge histograms were looked for in aggregates, where samples are no longer kept, for metric name "
+            "\"%.*s\"",
+            STR_ARG(metric));
     if (bits & NOTE_POINTS)
         note_info(ns, at, "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"%.*s\"",
                   STR_ARG(metric));

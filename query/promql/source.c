@@ -172,14 +172,16 @@ static void hints_by_reading(struct reader *r, struct samples *s)
 
     for (uint32_t i = 0; i < s->n; i++) {
         h[i] = s->h[i];
-        if (h[i] && h[i]->hint == HIST_UNKNOWN && prev) {
+        if (!h[i] || hist_stale(h[i]))
+            continue;
+        if (h[i]->hint == HIST_UNKNOWN && prev) {
             struct histogram *c = arena_new(&r->pile.a, struct histogram);
 
             *c = *h[i];
             c->hint = hist_detect_reset(c, prev) ? HIST_RESET : HIST_NOT_RESET;
             h[i] = c;
         }
-        prev = h[i] ? h[i] : prev;
+        prev = h[i];
     }
     s->h = h;
 }
@@ -265,9 +267,7 @@ static int range_values(struct reader *r, struct samples *s, const struct tsdb_b
     bool made;
 
     if (b) {
-        c.w = window_cache_get(&r->cache, r->rollup->nearest ? 0 : times_id, &src->steps, s->t, s->n,
-                               fn->flags & RANGE_EXTRAPOLATES, &made);
-        *filled = rollup_values(r, &c, b, made);
+        *filled = rollup_values(r, &c, b, times_id);
     } else if (!c.anchored && !c.smoothed) {
         c.w = window_cache_get(&r->cache, times_id, &src->steps, s->t, s->n, fn->flags & RANGE_EXTRAPOLATES, &made);
         if (made && (fn->flags & RANGE_EXTRAPOLATES))
@@ -343,10 +343,15 @@ static void keep_hists(struct reader *r)
 }
 
 /* Windows made anew: those that are kept belong to the function that uses them. */
-static void count_series(struct reader *r, const struct samples *s)
+static void count_series(struct reader *r, const struct samples *s, const struct tsdb_stretches *h)
 {
     bool made;
 
+    if (r->src->kind == SOURCE_RANGE && h) {
+        struct samples last = {.t = h->t_last, .v = h->count, .h = h->last ? h->last : h->sum, .n = h->n};
+
+        sample_counts_windows(r->counts, &last, window_cache_get(&r->cache, 0, &r->src->steps, last.t, last.n, false, &made), true);
+    }
     if (r->src->kind == SOURCE_RANGE)
         sample_counts_windows(r->counts, s, window_cache_get(&r->cache, 0, &r->src->steps, s->t, s->n, false, &made), true);
     else
@@ -358,6 +363,8 @@ static int one_series(struct reader *r, const struct tsdb_samples *in, const str
     const struct source *src = r->src;
     struct samples s = {in->t, in->v, in->st, in->h, in->n};
     uint64_t times_id = vector_plain() ? 0 : in->times_id;
+    const struct tsdb_stretches *stretches = in->b ? in->b->hists : NULL;
+    bool hists = s.h || stretches;
     uint32_t filled = 0;
 
     r->index = in->index;
@@ -365,9 +372,9 @@ static int one_series(struct reader *r, const struct tsdb_samples *in, const str
         drop_stale(r, &s);
         times_id = 0;
     }
-    if (s.n == 0)
+    if (s.n == 0 && !stretches)
         return 0;
-    r->row.h = s.h ? row_hists(r) : NULL;
+    r->row.h = hists ? row_hists(r) : NULL;
     if (s.h && src->selector->selector.counts_only)
         hints_by_reading(r, &s);
     if (src->kind == SOURCE_RANGE) {
@@ -388,7 +395,7 @@ static int one_series(struct reader *r, const struct tsdb_samples *in, const str
     if (r->laps)
         lap_end(r, LAP_VALUES, filled > 0);
     if (r->counts)
-        count_series(r, &s);
+        count_series(r, &s, stretches);
     if (!filled)
         return 0;
     r->row.drop_name = src->drop_name;
@@ -398,15 +405,15 @@ static int one_series(struct reader *r, const struct tsdb_samples *in, const str
         if (!row_any(&r->row, src->grid.n))
             return 0;
     }
-    if (s.h && sink->keeps_pile && r->row.h)
+    if (hists && sink->keeps_pile)
         keep_hists(r);
     if (sink->row(r, e) < 0)
         return e->code;
     if (r->laps)
         r->lap_ns = clock_mono_ns(); /* the sink's time is that of the node above the chain */
-    if (s.h && !sink->keeps_pile)
+    if (hists && !sink->keeps_pile)
         arena_reset(&r->pile.a);
-    return s.h ? pile_settle(&r->pile, src->where, e) : 0;
+    return hists ? pile_settle(&r->pile, src->where, e) : 0;
 }
 
 static int read_part(struct run *run, struct reader *r, struct err *e)
@@ -414,22 +421,23 @@ static int read_part(struct run *run, struct reader *r, struct err *e)
     struct query *q = run->ev->q;
     const char *where = run->src->where;
     struct tsdb_samples s = {0};
-    uint64_t work = 0;
+    uint64_t work = 0, n;
     int code;
 
     while ((code = tsdb_cursor_next(r->cur, &s, e)) == 0) {
         if (r->laps)
             lap_end(r, LAP_READ, true);
-        r->samples += s.n;
-        r->samples_all += s.n;
-        work += s.n + 64 + run->src->grid.n / STEPS_A_SAMPLE; /* a series costs something by itself, and so do its steps */
+        n = s.n + (s.b && s.b->hists ? s.b->hists->n : 0);
+        r->samples += n;
+        r->samples_all += n;
+        work += n + 64 + run->src->grid.n / STEPS_A_SAMPLE; /* a series costs something by itself, and so do its steps */
         if (work > CHECK_WORK) {
             if (query_check(q, where, e) < 0 || query_samples(q, r->samples, 0, where, e) < 0)
                 return e->code;
             r->samples = work = 0;
         }
-        if (q->limits.samples_max && s.n > q->limits.samples_max)
-            return query_samples(q, 0, s.n, where, e);
+        if (q->limits.samples_max && n > q->limits.samples_max)
+            return query_samples(q, 0, n, where, e);
         if (one_series(r, &s, run->sink, e) < 0)
             return e->code;
     }

@@ -14,15 +14,6 @@
 
 #include <math.h>
 
-typedef uint32_t bucket_run(struct range_call *c, const struct bucket_columns *b, unsigned flags);
-
-struct bucket_function {
-    const char *name;
-    enum bucket_value value;
-    bucket_run *run;
-    bool grows; /* with the length of the window */
-};
-
 /* --- one column as samples ------------------------------------------------------------------------------------ */
 
 #define AS_SAMPLES(name)                                                                                               \
@@ -208,7 +199,7 @@ static uint32_t increase_buckets(struct range_call *c, const struct bucket_colum
 static const struct bucket_function table[] = {
     {"rate", BUCKET_INCREASE, increase_buckets, false},
     {"increase", BUCKET_INCREASE, increase_buckets, true},
-    {"delta", BUCKET_INCREASE, increase_buckets, true},
+    {"delta", BUCKET_DELTA, increase_buckets, true},
     {"sum_over_time", BUCKET_SUM, sum_buckets, true},
     {"avg_over_time", BUCKET_AVG, avg_buckets, false},
     {"count_over_time", BUCKET_COUNT, sum_buckets, true},
@@ -216,10 +207,10 @@ static const struct bucket_function table[] = {
     {"max_over_time", BUCKET_MAX, max_buckets, false},
     {"last_over_time", BUCKET_LAST, last_buckets, false},
     {"first_over_time", BUCKET_FIRST, first_buckets, false},
-    {"present_over_time", BUCKET_LAST, present_buckets, false},
-    {"absent_over_time", BUCKET_LAST, present_buckets, false},
+    {"present_over_time", BUCKET_COUNT, present_buckets, false},
+    {"absent_over_time", BUCKET_COUNT, present_buckets, false},
     {"ts_of_first_over_time", BUCKET_FIRST, ts_of_first_buckets, false},
-    {"ts_of_last_over_time", BUCKET_LAST, ts_of_last_buckets, false},
+    {"ts_of_last_over_time", BUCKET_COUNT, ts_of_last_buckets, false},
 };
 
 const struct bucket_function *bucket_function_find(const struct range_function *fn)
@@ -240,11 +231,16 @@ static unsigned flags_of(const struct bucket_function *fn)
     return range_function_find(str_of(fn->name))->flags;
 }
 
+static bool extrapolates(const struct bucket_function *fn)
+{
+    return fn->value == BUCKET_INCREASE || fn->value == BUCKET_DELTA;
+}
+
 uint32_t buckets_eval(const struct bucket_function *fn, struct range_call *c, const struct bucket_columns *b, bool made)
 {
     unsigned flags = flags_of(fn);
 
-    if (made && fn->value == BUCKET_INCREASE)
+    if (made && extrapolates(fn))
         prepare(c, b, flags);
     return c->w->filled ? fn->run(c, b, flags) : 0;
 }
@@ -296,7 +292,7 @@ uint32_t buckets_eval_nearest(const struct bucket_function *fn, struct range_cal
 
         filled += hi > lo;
         samples += hi - lo;
-        if (fn->value == BUCKET_INCREASE)
+        if (extrapolates(fn))
             prepare_stretched(c, b, i, longer, flags);
     }
     c->w->nsteps = c->steps->n;

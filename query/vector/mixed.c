@@ -293,11 +293,12 @@ struct reach {
     double interval, to_start, to_end;
 };
 
-static struct reach reach_of(const struct range_call *c, uint32_t i, uint32_t lo, uint32_t hi)
+/* n samples, of which lo and hi - 1 are the first and the last. */
+static struct reach reach_of(const struct range_call *c, const struct hist_edges *x)
 {
-    int64_t end = step_end(c->steps, i), start = end - c->steps->range, first = c->s.t[lo], last = c->s.t[hi - 1];
-    struct reach r = {(double)(last - first) / 1000, (double)(first - start) / 1000, (double)(end - last) / 1000};
-    double between = hi - lo > 1 ? r.interval / (hi - lo - 1) : 0;
+    int64_t first = c->s.t[x->lo], last = c->s.t[x->hi - 1];
+    struct reach r = {(double)(last - first) / 1000, (double)(first - x->start) / 1000, (double)(x->end - last) / 1000};
+    double between = x->n > 1 ? r.interval / (x->n - 1) : 0;
 
     if (r.to_start >= between * 1.1)
         r.to_start = between / 2;
@@ -306,9 +307,8 @@ static struct reach reach_of(const struct range_call *c, uint32_t i, uint32_t lo
     return r;
 }
 
-static int extrapolated(struct range_call *c, uint32_t i, uint32_t lo, uint32_t hi, unsigned flags, range_run *floats)
+int hist_difference(struct range_call *c, uint32_t i, const struct hist_edges *x, unsigned flags)
 {
-    uint32_t histograms = count_histograms(c, lo, hi);
     struct arena *a = &c->pile->a;
     bool counter = flags & RANGE_COUNTER, begun;
     struct histogram *d, *from_zero;
@@ -316,32 +316,41 @@ static int extrapolated(struct range_call *c, uint32_t i, uint32_t lo, uint32_t 
     double factor;
     unsigned ignored = 0;
 
+    begun = counter && c->use_st && c->s.st && c->s.st[x->lo] != 0 && c->s.st[x->lo] < c->s.t[x->lo] &&
+            c->s.st[x->lo] > x->start;
+    if (x->n < 2 && !begun)
+        return ROW_NONE;
+    d = difference(c, x->lo, x->hi, counter);
+    if (!d)
+        return ROW_NONE;
+    r = reach_of(c, x);
+    if (begun) {
+        if (hist_add(a, d, hist_at(c, x->lo), &from_zero, &ignored) == 0)
+            d = from_zero;
+        r.interval = (double)(c->s.t[x->hi - 1] - c->s.st[x->lo]) / 1000;
+        r.to_start = 0;
+    } else if (counter && d->count > 0 && hist_at(c, x->lo)->count >= 0) {
+        r.to_start = fmin(r.to_start, r.interval * (hist_at(c, x->lo)->count / d->count));
+    }
+    factor = (r.interval + r.to_start + r.to_end) / r.interval;
+    if (flags & RANGE_PER_SECOND)
+        factor /= (double)(x->end - x->start) / 1000;
+    d = hist_compact(a, hist_mul(a, d, factor));
+    d->hint = HIST_GAUGE;
+    return put_hist(c, i, d);
+}
+
+static int extrapolated(struct range_call *c, uint32_t i, uint32_t lo, uint32_t hi, unsigned flags, range_run *floats)
+{
+    uint32_t histograms = count_histograms(c, lo, hi);
+    int64_t end = step_end(c->steps, i);
+    struct hist_edges x = {lo, hi, hi - lo, end - c->steps->range, end};
+
     if (histograms == 0)
         return as_floats(c, i, lo, hi, floats, flags);
     if (histograms < hi - lo)
         return note(c, NOTE_MIXED);
-    begun = counter && c->use_st && c->s.st && c->s.st[lo] != 0 && c->s.st[lo] < c->s.t[lo] &&
-            c->s.st[lo] > step_end(c->steps, i) - c->steps->range;
-    if (hi - lo < 2 && !begun)
-        return ROW_NONE;
-    d = difference(c, lo, hi, counter);
-    if (!d)
-        return ROW_NONE;
-    r = reach_of(c, i, lo, hi);
-    if (begun) {
-        if (hist_add(a, d, hist_at(c, lo), &from_zero, &ignored) == 0)
-            d = from_zero;
-        r.interval = (double)(c->s.t[hi - 1] - c->s.st[lo]) / 1000;
-        r.to_start = 0;
-    } else if (counter && d->count > 0 && hist_at(c, lo)->count >= 0) {
-        r.to_start = fmin(r.to_start, r.interval * (hist_at(c, lo)->count / d->count));
-    }
-    factor = (r.interval + r.to_start + r.to_end) / r.interval;
-    if (flags & RANGE_PER_SECOND)
-        factor /= (double)c->steps->range / 1000;
-    d = hist_compact(a, hist_mul(a, d, factor));
-    d->hint = HIST_GAUGE;
-    return put_hist(c, i, d);
+    return hist_difference(c, i, &x, flags);
 }
 
 int rate_one(struct range_call *c, uint32_t i, uint32_t lo, uint32_t hi)

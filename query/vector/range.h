@@ -25,6 +25,7 @@ enum range_note {
     NOTE_BAD_FACTOR = 2048, /* smoothing factor outside (0, 1): the query fails; bad holds it */
     NOTE_BAD_TREND = 4096,
     NOTE_POINTS = 8192, /* floats were among the results: what "might not be a counter" asks */
+    NOTE_GAUGE_EDGES = 16384, /* of gauges in a row only the first and the last were there to tell of falls */
 };
 
 /* Scratch memory of one thread, kept between series. Zero-initialised is empty. */
@@ -122,6 +123,16 @@ range_one rate_one, increase_one, delta_one, irate_one, idelta_one, count_one, s
 /* Sample k differs from the one before; is a reset against it. Of a series with histograms. */
 bool range_changed_at(const struct range_call *c, uint32_t k);
 bool range_reset_at(const struct range_call *c, uint32_t k);
+/*
+ * The extrapolated difference of a window of histograms, of which those that tell it are at lo..hi-1: all, or the first and the
+ * last of each run without a reset.
+ */
+struct hist_edges {
+    uint32_t lo, hi;
+    double n;           /* how many there are in the window */
+    int64_t start, end; /* of the window */
+};
+int hist_difference(struct range_call *c, uint32_t i, const struct hist_edges *x, unsigned flags);
 /* For functions of floats alone: runs `run` over the window's floats and notes histograms that were left out. */
 int floats_one(struct range_call *c, uint32_t i, uint32_t lo, uint32_t hi, range_run *run);
 

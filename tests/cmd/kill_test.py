@@ -42,16 +42,21 @@ def crash_points():
     return sorted(names)
 
 
+def begin_of(now):
+    """Where who writes for now begins: an hour ago, but not in the day before, which is to become quiet, so that it is sealed."""
+    return max(now - HOUR, now // DAY * DAY)
+
+
 class House:
     """One data directory, its writers, and what was learnt about it."""
 
     def __init__(self, work, seed):
         os.makedirs(work, exist_ok=True)
         now = int(time.time() * 1000)
-        yesterday = now // DAY * DAY - DAY
+        yesterday, today = now // DAY * DAY - DAY, begin_of(now)
         self.work, self.rng = work, random.Random(seed)
-        self.writers = [Writer(f"now{k}", now - HOUR) for k in range(4)] + [Writer("yesterday", yesterday + HOUR, (20, 2.5)), Deleter("deleter", now - HOUR, (4, 0.05)),
-                        LogWriter("logs0", now - HOUR), LogWriter("logs1", now - HOUR), LogWriter("logs_yesterday", yesterday + HOUR, (20, 2.5)), LogDeleter("logs_deleter", now - HOUR, (4, 0.05))]
+        self.writers = [Writer(f"now{k}", today) for k in range(4)] + [Writer("yesterday", yesterday + HOUR, (20, 2.5)), Deleter("deleter", today, (4, 0.05)),
+                        LogWriter("logs0", today), LogWriter("logs1", today), LogWriter("logs_yesterday", yesterday + HOUR, (20, 2.5)), LogDeleter("logs_deleter", today, (4, 0.05))]
         self.ancient = Writer("ancient", now - 8 * DAY, (5, 0.5))  # dropped when found: not verified
         self.problems, self.ready, self.slow, self.kills, self.seen = [], [], 0, 0, {}
 

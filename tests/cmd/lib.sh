@@ -32,10 +32,10 @@ start_tripod() {
     [ -n "$port" ] || fail "tripod was not ready within 20 s"
     url=http://127.0.0.1:$port
 }
-stop_tripod() { # stop_tripod [SIGNAL]
+stop_tripod() { # stop_tripod [SIGNAL]: $stopped is then its exit status
     kill "-${1:-TERM}" "$pid"
     wait "$pid" 2>/dev/null
-    rc=$?
+    stopped=$?
     cat "$work/log.new" >>"$work/log"
     pids=${pids/ $pid/}
 }

@@ -120,6 +120,10 @@ def check_faults(loki, d):
     loki.error("query", 400, "log queries are not supported as an instant query type", query=q)
     loki.error("query_range", 400, "parse error at line 1, col ", query='{app="web"')
     loki.error("query_range", 400, "parse error", query="")
+    for stage, why in (('| line_format "{{.a"', "invalid line template: template: line:1: unclosed action"),
+                       ('| label_format x="{{.a"', "invalid template for label 'x': template: label:1: unclosed action")):
+        for query in (q + stage, f"rate({q}{stage}[1m])"):
+            loki.error("query_range", 400, "parse error : stage '" + stage + "' : " + why, query=query, **d.window)
     loki.error("query_range", 400, "queries require at least one", query='{app=~".*"}')
     loki.error("query_range", 400, "end timestamp must not be before or equal to start time", query=q, start=10, end=5)
     loki.error("query_range", 400, "exceeded maximum resolution of 11,000 points", query=q, start=0, end=11002, step=1)

@@ -67,21 +67,21 @@ def post(port, path, params, timeout=60):
 class Small:
     """Another process that asks a small range query every few ms and keeps how long each took."""
 
-    def __init__(self, port, now):
-        self.proc = subprocess.Popen([sys.executable, __file__, "--small", str(port), str(now)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, port, now, path="/api/v1/query_range", query="rate(small[5m])"):
+        target = path + "?" + urllib.parse.urlencode({"query": query, "start": now / 1000 - 3600, "end": now / 1000, "step": 60})
+        self.proc = subprocess.Popen([sys.executable, __file__, "--small", str(port), target], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def stop(self):
         out, _ = self.proc.communicate("stop\n")
         return json.loads(out)
 
 
-def small(port, now):
+def small(port, target):
     took, bad = [], []
     c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    q = urllib.parse.urlencode({"query": "rate(small[5m])", "start": now / 1000 - 3600, "end": now / 1000, "step": 60})
     while not took or not select.select([sys.stdin], [], [], 0.004)[0]:
         t0 = time.monotonic()
-        c.request("GET", "/api/v1/query_range?" + q)
+        c.request("GET", target)
         r = c.getresponse()
         r.read()
         took.append((time.monotonic() - t0) * 1000)
@@ -314,7 +314,7 @@ def small_limits(work, now):
 
 def main():
     if "--small" in sys.argv:
-        small(int(sys.argv[-2]), int(sys.argv[-1]))
+        small(int(sys.argv[-2]), sys.argv[-1])
         return 0
     with tempfile.TemporaryDirectory() as work:
         server = Server(work + "/data", log=work + "/log", args=["--query.max-bytes", "256MB", "--http.write-timeout", f"{WRITE_S}s"],

@@ -17,7 +17,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
-from kill_test import DAY, HOUR, post  # noqa: E402
+from kill_test import DAY, HOUR, begin_of, post  # noqa: E402
 from server import Server  # noqa: E402
 from writers import GAP_MS, LogWriter, Writer  # noqa: E402
 
@@ -30,10 +30,10 @@ class Work:
 
     def __init__(self, work):
         now = int(time.time() * 1000)
-        yesterday = now // DAY * DAY - DAY
+        yesterday, today = now // DAY * DAY - DAY, begin_of(now)
         self.data, self.log = work + "/data", work + "/cut.log"
-        self.writers = [Writer("a", now - HOUR, (40, 0.02)), Writer("b", now - HOUR, (30, 0.1)), Writer("yesterday", yesterday + HOUR, (15, 1.7)),
-                        LogWriter("logs", now - HOUR, (40, 0.05)), LogWriter("logs_yesterday", yesterday + HOUR, (15, 1.7))]
+        self.writers = [Writer("a", today, (40, 0.02)), Writer("b", today, (30, 0.1)), Writer("yesterday", yesterday + HOUR, (15, 1.7)),
+                        LogWriter("logs", today, (40, 0.05)), LogWriter("logs_yesterday", yesterday + HOUR, (15, 1.7))]
         self.ancient = Writer("ancient", now - 8 * DAY, (3, 0.9))
         for w in self.writers:
             w.log = []

@@ -37,9 +37,11 @@ static const struct {
     {"level=info ts=2026-11-22T13:00:00Z caller=main.go:1", T0, 0},
     {"time=\"2026-11-22T13:00:00Z\" level=info msg=x", T0, 0},
     {"2026-07-01 13:00:00 summer", 1782910800 - 7200, 0},
+    {"valid until 2199-01-01T00:00:00Z, seen at 2026-11-22T13:00:00Z", T0, 0}, /* nothing was written in the future */
+    {"{\"time\":\"2199-01-01T00:00:00Z\",\"ts\":1795352400}", T0, 0},
 };
 static const char *const none[] = {"", "hello", "\tat java.lang.Thread.run(Thread.java:1)", "12345", "{\"msg\":\"x\"}", "id 1795352400 of 3",
-                                   "2026-13-45T13:00:00Z", "Foo 22 13:00:00", "{}", "{", "time=", "ts=\""};
+                                   "2026-13-45T13:00:00Z", "Foo 22 13:00:00", "{}", "{", "time=", "ts=\"", "valid until 2199-01-01T00:00:00Z"};
 
 static void test_lines(void **state)
 {

@@ -22,7 +22,7 @@ curl -s "$url/nowhere" -o /dev/null -w '%{http_code}' | grep -q 404 || fail "an 
 "$tripod" status --url "$url" >"$work/status" || fail "tripod status: $(cat "$work/status")"
 "$tripod" backup --data "$work/data" --url "$url" "$work/copy" >/dev/null || fail "backup of a running one"
 stop_tripod
-expect "exit status after SIGTERM" "$rc" 0
+expect "exit status after SIGTERM" "$stopped" 0
 "$tripod" fsck "$work/data" >"$work/fsck" || fail "fsck: $(cat "$work/fsck")"
 "$tripod" restore --data "$work/back" "$work/copy" >/dev/null || fail "restore"
 mv "$work/data" "$work/old" && mv "$work/back" "$work/data"

@@ -2,7 +2,7 @@
  * conf_exposition.c - scrape bodies: *.jsonl cases (body, whether it parses, the entries it gives) and whole bodies
  * (NAME.prom.txt, NAME.om.txt), of which the number of series is checked.
  *
- * The case files hold NUL bytes inside strings, so they have a small JSON reader of their own here.
+ * The case files hold NUL bytes inside strings, which cJSON cuts off, so they are read by json_in.h.
  */
 #include "collector/scrape/expo.h"
 #include "tests/conformance/conformance.h"
@@ -12,8 +12,6 @@
 
 /* --- JSON ------------------------------------------------------------------------------------------ */
 
-enum json_kind { J_NULL, J_FALSE, J_TRUE, J_NUMBER, J_STRING, J_LIST, J_MAP };
-
 struct value {
     enum json_kind kind;
     struct str text; /* of a string, or as written */
@@ -22,126 +20,48 @@ struct value {
     uint32_t n;
 };
 
-struct reader {
-    struct arena *a;
-    const char *p, *end;
-    bool bad;
-};
+static bool read_value(struct json_in *j, struct value *out);
 
-static void skip_space(struct reader *r)
+/* Room for one more item; doubles. */
+static void grow(struct arena *a, struct value *list)
 {
-    while (r->p < r->end && (*r->p == ' ' || *r->p == '\n' || *r->p == '\t' || *r->p == '\r'))
-        r->p++;
+    uint32_t n = list->n;
+    struct value *v;
+    struct str *keys;
+
+    if (n & (n - 1))
+        return;
+    v = arena_array(a, struct value, n ? n * 2 : 1);
+    keys = arena_array(a, struct str, n ? n * 2 : 1);
+    if (n) {
+        memcpy(v, list->v, sizeof(*v) * n);
+        memcpy(keys, list->keys, sizeof(*keys) * n);
+    }
+    list->v = v;
+    list->keys = keys;
 }
 
-static uint32_t read_hex4(struct reader *r)
+static bool read_items(struct json_in *j, struct value *out)
 {
-    uint32_t v = 0;
+    bool map = out->kind == JSON_OBJECT;
+    struct str key = STR_NULL;
+    int rc = json_in_open(j, map ? '{' : '[');
 
-    for (int i = 0; i < 4 && r->p < r->end; i++) {
-        char c = *r->p++;
-        v = v * 16 + (uint32_t)(c <= '9' ? c - '0' : (c | 32) - 'a' + 10);
+    while (rc == 0 && (rc = map ? json_in_key(j, &key) : json_in_item(j)) == 0) {
+        grow(j->a, out);
+        out->keys[out->n] = key;
+        if (!read_value(j, &out->v[out->n++]))
+            return false;
     }
-    return v;
+    return rc > 0;
 }
 
-static struct str read_string(struct reader *r)
+static bool read_value(struct json_in *j, struct value *out)
 {
-    struct buf out = {0};
-    struct str s;
-
-    r->p++;
-    while (r->p < r->end && *r->p != '"') {
-        char c = *r->p++, utf8[4];
-
-        if (c != '\\') {
-            buf_putc(&out, c);
-            continue;
-        }
-        c = r->p < r->end ? *r->p++ : 0;
-        if (c == 'u') {
-            uint32_t rune = read_hex4(r);
-            if (rune >= 0xd800 && rune < 0xdc00 && r->end - r->p > 6) {
-                r->p += 2;
-                rune = 0x10000 + ((rune - 0xd800) << 10) + (read_hex4(r) - 0xdc00);
-            }
-            buf_put(&out, utf8, utf8_encode(rune, utf8));
-        } else {
-            static const char from[] = "nrtbf", to[] = "\n\r\t\b\f";
-            const char *at = c ? strchr(from, c) : NULL;
-            buf_putc(&out, at ? to[at - from] : c);
-        }
-    }
-    if (r->p++ >= r->end)
-        r->bad = true;
-    s = arena_dup(r->a, buf_str(&out));
-    buf_release(&out);
-    return s;
-}
-
-static struct value read_value(struct reader *r, int depth);
-
-static void read_items(struct reader *r, struct value *out, int depth)
-{
-    bool map = out->kind == J_MAP;
-    uint32_t cap = 0;
-
-    r->p++;
-    for (skip_space(r); r->p < r->end && *r->p != '}' && *r->p != ']'; skip_space(r)) {
-        if (*r->p == ',' || *r->p == ':') {
-            r->p++;
-            continue;
-        }
-        if (out->n == cap) {
-            struct value *v = arena_array(r->a, struct value, cap * 2 + 8);
-            struct str *keys = arena_array(r->a, struct str, cap * 2 + 8);
-
-            if (cap) {
-                memcpy(v, out->v, sizeof(*v) * cap);
-                memcpy(keys, out->keys, sizeof(*keys) * cap);
-            }
-            cap = cap * 2 + 8;
-            out->v = v;
-            out->keys = keys;
-        }
-        if (map) {
-            out->keys[out->n] = read_string(r);
-            skip_space(r);
-            r->p++;
-        }
-        out->v[out->n++] = read_value(r, depth + 1);
-        if (r->bad)
-            return;
-    }
-    r->p++;
-}
-
-static struct value read_value(struct reader *r, int depth)
-{
-    struct value v = {0};
-    const char *start;
-
-    skip_space(r);
-    start = r->p;
-    if (depth > 20 || r->p >= r->end) {
-        r->bad = true;
-    } else if (*r->p == '"') {
-        v.kind = J_STRING;
-        v.text = read_string(r);
-    } else if (*r->p == '{' || *r->p == '[') {
-        v.kind = *r->p == '{' ? J_MAP : J_LIST;
-        read_items(r, &v, depth);
-    } else {
-        while (r->p < r->end && !strchr(",]} \n", *r->p))
-            r->p++;
-        v.text = str_n(start, (size_t)(r->p - start));
-        v.kind = str_eqz(v.text, "true")    ? J_TRUE
-                 : str_eqz(v.text, "false") ? J_FALSE
-                 : str_eqz(v.text, "null")  ? J_NULL
-                                            : J_NUMBER;
-        r->bad |= v.text.n == 0;
-    }
-    return v;
+    *out = (struct value){.kind = json_in_peek(j)};
+    if (out->kind == JSON_OBJECT || out->kind == JSON_ARRAY)
+        return read_items(j, out);
+    return (out->kind == JSON_STRING ? json_in_string(j, &out->text) : json_in_skip(j, &out->text)) == 0;
 }
 
 static const struct value *get(const struct value *m, const char *key)
@@ -312,7 +232,7 @@ static int run_body(struct arena *a, enum expo_format format, struct str body, c
 static void run_case(struct arena *a, const struct value *c, struct conf_report *r)
 {
     struct str id = get_str(c, "id"), format = get_str(c, "format"), body = get_str(c, "input");
-    bool ok = get(c, "ok") && get(c, "ok")->kind == J_TRUE;
+    bool ok = get(c, "ok") && get(c, "ok")->kind == JSON_TRUE;
     const char *differs;
     uint64_t nseries = 0;
     uint32_t at;
@@ -342,14 +262,13 @@ static int run_cases(struct str text, struct conf_report *r)
 
     while (text.n) {
         struct arena a = {0};
-        struct reader rd;
+        struct json_in j;
         struct value v;
 
         str_cut(&text, '\n', &line);
         if (line.n) {
-            rd = (struct reader){&a, line.p, line.p + line.n, false};
-            v = read_value(&rd, 0);
-            if (rd.bad || v.kind != J_MAP) {
+            json_in_init(&j, &a, line, 20, JSON_CONTROL_FINE, NULL);
+            if (!read_value(&j, &v) || json_in_end(&j) < 0 || v.kind != JSON_OBJECT) {
                 conf_fail(r, "a line", "is not a JSON object");
                 arena_release(&a);
                 return -1;

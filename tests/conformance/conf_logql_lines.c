@@ -1,5 +1,6 @@
 /*
- * conf_logql_lines.c - cases that run a pipeline over one line.
+ * conf_logql_lines.c - cases that run a pipeline over one line, twice: the second time over what the first left in the runner's
+ * memory. Both must agree, and the second is what is looked at.
  *
  * Everything goes through the pipeline as queries use it; the log store is not needed. Texts of __error_details__ are Go's and
  * not compared.
@@ -47,7 +48,7 @@ static struct labels labels_of(struct arena *a, const cJSON *c)
 /* Runs `stages` (of a metric query where it unwraps) over the case's record. */
 static int run(struct logql_case *x, const char *stages, struct str line, const struct pipeline_opts *o, struct line_run *l, struct err *e)
 {
-    bool metric = strstr(stages, "unwrap") != NULL;
+    bool metric = strstr(stages, "unwrap") != NULL, first;
     struct str text = metric ? arena_printf(&x->arena, "last_over_time({x=\"y\"} %s [1m])", stages)
                              : arena_printf(&x->arena, "{x=\"y\"} %s", stages);
     const char *ts = logql_case_text(x->c, "ts_ns"), *error = logql_case_text(x->c, "preset_error"),
@@ -72,12 +73,18 @@ static int run(struct logql_case *x, const char *stages, struct str line, const 
         qsort(meta.v, meta.n, sizeof *meta.v, by_name);
     row.meta = meta.v;
     row.nmeta = meta.n;
-    if (ts && !str_to_i64(str_of(ts), &row.t_ns))
+    if (ts && !str_to_i64(str_of(ts), &row.t_ns)) {
+        line_run_release(l);
         return err_set(e, ERR_INVALID, "ts_ns is no number");
+    }
     l->runner = runner_new(l->pipeline);
     runner_stream(l->runner, stream);
+    first = runner_run(l->runner, &row);
     l->kept = runner_run(l->runner, &row);
-    return 0;
+    if (l->kept == first)
+        return 0;
+    line_run_release(l);
+    return err_set(e, ERR_EXEC, "not the same twice");
 }
 
 /* NULL, or how the labels differ. */
@@ -143,10 +150,12 @@ void logql_case_pipeline(struct logql_case *x)
     struct err e;
     char got[NUM_MAX];
 
-    if (!keep)
+    if (!keep) { /* of a metric query, which wants no lines */
         keep = cJSON_GetObjectItemCaseSensitive(x->c, "ok");
+        o.no_line = !out_line;
+    }
     if (run(x, stages, str_of(logql_case_text(x->c, "line")), &o, &l, &e) < 0) {
-        logql_case_fail(x, stages, "cannot be built: %s", e.text);
+        logql_case_fail(x, stages, "%s", e.text);
         return;
     }
     if (l.kept != cJSON_IsTrue(keep))

@@ -5,7 +5,6 @@
  * ran.
  */
 #include "tests/conformance/conformance.h"
-#include "tests/conformance/logql_pipeline.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -24,9 +23,6 @@ static const struct mode modes[] = {
     {"exposition", conf_exposition, "text formats of a scrape"},
     {"rules", conf_rules, "rule files"},
     {"logql", conf_logql, "parse, print, prettify, stages over lines (.jsonl), query scripts (.logqltest)"},
-    {"logql-pipeline", conf_logql_pipeline, "log pipelines over one record (.jsonl)"},
-    {"logql-unwrap", conf_logql_unwrap, "the same with unwrap (.jsonl)"},
-    {"logql-pattern", conf_logql_pattern, "the pattern stage (.jsonl)"},
 };
 
 void conf_pass(struct conf_report *r)

@@ -10,15 +10,15 @@
 
 #include <pthread.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "tests/store/lives.h"
+#include "tests/logstore/house.h"
 
 enum { WRITERS = 2, STREAMS = 6, ROWS = 20 }; /* streams of a writer; rows of a stream in a batch */
 #define STEP_NS INT64_C(50000000)
@@ -37,8 +37,6 @@ struct world {
 static void open_world(struct world *w)
 {
     struct store_opts so;
-    struct logstore_opts lo;
-    struct err e = {0};
 
     store_opts_default(&so);
     so.dir = w->dir;
@@ -46,25 +44,19 @@ static void open_world(struct world *w)
     so.upkeep_interval_ms = 50;
     if (w->seals)
         so.seal_grace_ms = 1;
-    logstore_opts_default(&lo);
-    if (store_open(&so, &w->store, &e) < 0 || logstore_new(w->store, &lo, &w->ls, &e) < 0 || store_recover(w->store, &e) < 0 ||
-        store_start(w->store, &e) < 0)
-        fail_msg("%s", e.text);
+    house_open(&so, NULL, NULL, &w->store, &w->ls);
 }
 
 static void close_world(struct world *w)
 {
-    store_close(w->store);
-    logstore_free(w->ls);
+    house_close(w->store, w->ls);
 }
 
 static struct world *new_world(unsigned batches)
 {
-    struct world *w = mmap(NULL, sizeof *w, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct world *w = temp_shared(sizeof *w);
 
-    assert_ptr_not_equal(w, MAP_FAILED);
-    strcpy(w->dir, "/tmp/test_log_concurrent.XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
+    temp_dir(w->dir, "test_log_concurrent");
     w->batches = batches;
     /* A midnight that is over, in the middle of the first rows. */
     w->base = (clock_wall_ms() / 86400000 - 1) * 86400000 * INT64_C(1000000) - 300 * STEP_NS;
@@ -73,10 +65,7 @@ static struct world *new_world(unsigned batches)
 
 static void remove_world(struct world *w)
 {
-    char cmd[128];
-
-    snprintf(cmd, sizeof cmd, "rm -rf %s", w->dir);
-    assert_int_equal(system(cmd), 0);
+    temp_remove(w->dir);
     munmap(w, sizeof *w);
 }
 
@@ -84,12 +73,6 @@ static size_t make_line(char *out, uint32_t stream, uint32_t i)
 {
     return (size_t)snprintf(out, 96, "{\"stream\":%u,\"i\":%u,\"level\":\"%s\",\"x\":%u}", stream, i, i % 3 ? "info" : "error", i * 2654435761u);
 }
-
-struct writer {
-    struct world *w;
-    uint32_t number;
-    pthread_t thread;
-};
 
 static void push(struct world *w, uint32_t writer, uint32_t batch)
 {
@@ -117,27 +100,21 @@ static void push(struct world *w, uint32_t writer, uint32_t batch)
     assert_int_equal(b.verdicts[LOG_OK] + b.verdicts[LOG_SAME], STREAMS * ROWS);
 }
 
-static void *write_all(void *arg)
+static void write_all(void *arg, uint32_t number)
 {
-    struct writer *wr = arg;
+    struct world *w = arg;
 
-    for (uint32_t i = wr->w->acked[wr->number]; i < wr->w->batches; i++) {
-        push(wr->w, wr->number, i);
-        wr->w->acked[wr->number] = i + 1;
+    for (uint32_t i = w->acked[number]; i < w->batches; i++) {
+        push(w, number, i);
+        w->acked[number] = i + 1;
     }
-    return NULL;
 }
 
 static void *flush_often(void *arg)
 {
     struct world *w = arg;
-    struct err e = {0};
 
-    while (!w->stop) {
-        usleep(15000);
-        if (store_flush(w->store, "logs", &e) < 0)
-            fail_msg("%s", e.text);
-    }
+    flush_until(w->store, "logs", 15000, &w->stop);
     return NULL;
 }
 
@@ -261,25 +238,15 @@ static void *follow(void *arg)
 static void all_at_once(bool seals)
 {
     struct world *w = new_world(getenv("TRIPOD_LONG") ? 2000 : 100);
-    struct writer writers[WRITERS];
-    pthread_t flusher, reader, follower;
+    struct crowd c = {.world = w, .write = write_all, .nwriters = WRITERS, .beside = {flush_often, read_often}, .nbeside = 2, .stop = &w->stop};
+    pthread_t follower;
 
     w->seals = seals;
     open_world(w);
     pthread_create(&follower, NULL, follow, w);
     usleep(100000); /* it follows from the first row */
-    pthread_create(&flusher, NULL, flush_often, w);
-    pthread_create(&reader, NULL, read_often, w);
-    for (uint32_t i = 0; i < WRITERS; i++) {
-        writers[i] = (struct writer){.w = w, .number = i};
-        pthread_create(&writers[i].thread, NULL, write_all, &writers[i]);
-    }
-    for (uint32_t i = 0; i < WRITERS; i++)
-        pthread_join(writers[i].thread, NULL);
+    crowd_run(&c);
     pthread_join(follower, NULL);
-    w->stop = true;
-    pthread_join(flusher, NULL);
-    pthread_join(reader, NULL);
     check_select(w, (uint32_t[]){w->batches, w->batches});
     close_world(w);
     remove_world(w);
@@ -293,24 +260,15 @@ static void test_all_at_once(void **state)
 }
 
 /* A life: writes on from what was acknowledged, flushing now and then. Upkeep merges and seals the day that is over. */
-static void live(struct world *w)
+static void live(void *arg)
 {
-    struct writer writers[WRITERS];
-    pthread_t flusher;
+    struct world *w = arg;
+    struct crowd c = {.world = w, .write = write_all, .nwriters = WRITERS, .beside = {flush_often}, .nbeside = 1, .stop = &w->stop};
 
     crash_setup();
     open_world(w);
-    pthread_create(&flusher, NULL, flush_often, w);
-    for (uint32_t i = 0; i < WRITERS; i++) {
-        writers[i] = (struct writer){.w = w, .number = i};
-        pthread_create(&writers[i].thread, NULL, write_all, &writers[i]);
-    }
-    for (uint32_t i = 0; i < WRITERS; i++)
-        pthread_join(writers[i].thread, NULL);
-    w->stop = true;
-    pthread_join(flusher, NULL);
+    crowd_run(&c);
     close_world(w);
-    _exit(0);
 }
 
 static void print_finding(void *arg, const char *line)
@@ -355,22 +313,10 @@ static void test_deaths(void **state)
     (void)state;
     for (int n = 1; n <= lives; n++) {
         char at[16];
-        int status;
-        pid_t pid;
+
         snprintf(at, sizeof at, "%d", n);
-        if (n % 2)
-            setenv("TRIPOD_CRASH_AT", n / 2 < (int)ARRAY_LEN(points) ? points[n / 2] : at, 1);
-        else
-            unsetenv("TRIPOD_CRASH_AT");
         w->seals = n % 3 == 0 || n / 2 == 10 || n / 2 == 11;
-        fflush(NULL);
-        pid = fork();
-        if (pid == 0)
-            live(w);
-        usleep(n % 2 ? 500000 : 50000 + (useconds_t)n * 9000);
-        kill(pid, SIGKILL);
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        unsetenv("TRIPOD_CRASH_AT");
+        one_life(live, w, n % 2 == 0 ? NULL : n / 2 < (int)ARRAY_LEN(points) ? points[n / 2] : at, n % 2 ? 500000 : 50000 + (useconds_t)n * 9000);
         check_after_death(w);
     }
     remove_world(w);

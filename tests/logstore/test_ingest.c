@@ -242,6 +242,7 @@ static void test_metadata(void **state)
 {
     struct world *w = *state;
     struct label meta[] = {{STR("z"), STR("1")}, {STR("a"), STR("2")}, {STR("z"), STR("again")}, {STR("none"), STR("")}, {STR("big"), STR("12345678901234567890")}};
+    uint8_t by_row[3] = {0};
     struct batch x;
 
     w->opts.meta_max = 2;
@@ -252,7 +253,10 @@ static void test_metadata(void **state)
     x.rows[0] = (struct log_in_row){w->now, STR("good"), 0, 3};
     x.rows[1] = (struct log_in_row){w->now, STR("large"), 4, 1};
     x.rows[2] = (struct log_in_row){w->now, STR("empty"), 3, 1};
+    x.b.row_verdicts = by_row;
     push(w, &x);
+    assert_memory_equal(by_row, ((uint8_t[]){LOG_OK, LOG_META_TOO_LARGE, LOG_OK}), 3);
+    assert_int_equal(x.b.bad_rows[0], 1);
     assert_int_equal(x.b.verdicts[LOG_OK], 2);
     refused(&x, LOG_META_TOO_LARGE, 1,
             "stream '{app=\"x\"}' has structured metadata too large: '23' bytes, limit: '10' bytes. Please see "
@@ -271,6 +275,7 @@ static void test_streams_limit(void **state)
     struct world *w = *state;
     struct log_in in[3];
     struct label labels[3] = {{STR("app"), STR("a")}, {STR("app"), STR("b")}, {STR("app"), STR("c")}};
+    uint8_t by_row[3] = {0};
     struct batch x;
 
     w->opts.streams_max = 2;
@@ -282,7 +287,10 @@ static void test_streams_limit(void **state)
     }
     x.b.streams = in;
     x.b.nstreams = 3;
+    x.b.row_verdicts = by_row;
     push(w, &x);
+    assert_memory_equal(by_row, ((uint8_t[]){LOG_OK, LOG_OK, LOG_STREAM_LIMIT}), 3);
+    assert_int_equal(x.b.bad_rows[0], 2);
     assert_int_equal(x.b.verdicts[LOG_OK], 2);
     refused(&x, LOG_STREAM_LIMIT, 1,
             "maximum active stream limit exceeded when trying to create stream {app=\"c\"}, reduce the number of active streams (reduce labels or "
@@ -317,6 +325,69 @@ static void test_repeats(void **state)
             assert_int_equal(store_reseal(w->store, "logs", day_of_ns(w->now), &e), 0);
     }
     expect(w, "same time, first\nand second\n");
+}
+
+/* What is sent again after its flush is told to be the same, and no tail sees it twice; what is new at those times is not. */
+static void test_repeats_flushed(void **state)
+{
+    struct world *w = *state;
+    struct log_tailed out[10];
+    struct log_tail *t;
+    struct arena a = {0};
+    struct err e = {0};
+    uint64_t dropped;
+    struct batch x;
+
+    assert_int_equal(logstore_tail_open(w->ls, NULL, 0, 1 << 16, NULL, NULL, &t, &e), 0);
+    for (int round = 0; round < 3; round++) {
+        begin(&x, 3);
+        for (int i = 0; i < 3; i++)
+            x.rows[i] = (struct log_in_row){.t_ns = w->now + i, .line = i == 2 && round == 2 ? STR("new") : STR("line")};
+        push(w, &x);
+        assert_int_equal(x.b.verdicts[LOG_SAME], round == 0 ? 0 : round == 1 ? 3 : 2);
+        assert_int_equal(log_tail_take(t, &a, out, 10, &dropped), round == 0 ? 3 : round == 1 ? 0 : 1);
+        assert_int_equal(store_flush(w->store, "logs", &e), 0);
+    }
+    log_tail_close(t);
+    arena_release(&a);
+    expect(w, "line\nline\nline\nnew\n");
+}
+
+/* More than a journal entry may hold is refused as a whole, and the sentence names the limit. */
+static void test_too_much(void **state)
+{
+    enum { ROWS = (4 << 20) + 1, SETS = 3400, VALUE = 60000 };
+    struct world *w = *state;
+    struct log_in_row *rows = x_zalloc(ROWS * sizeof *rows);
+    struct label *meta = x_zalloc(2 * SETS * sizeof *meta);
+    char *value = memset(x_alloc(VALUE), 'v', VALUE), *names = x_alloc(SETS * 8);
+    struct err e = {0};
+    struct batch x;
+
+    begin(&x, ROWS);
+    x.b.rows = rows;
+    for (uint32_t i = 0; i < ROWS; i++)
+        rows[i] = (struct log_in_row){.t_ns = w->now + i, .line = STR("x")};
+    assert_int_equal(logstore_ingest_wait(w->ls, &x.b, &e), ERR_INVALID);
+    assert_string_equal(e.text, "4194305 records at once, at most 4194304");
+    begin(&x, SETS);
+    x.b.rows = rows;
+    x.b.meta = meta;
+    for (uint32_t i = 0; i < SETS; i++) {
+        snprintf(names + i * 8, 8, "%u", i);
+        meta[2 * i] = (struct label){STR("a"), str_n(value, VALUE)};
+        meta[2 * i + 1] = (struct label){STR("b"), str_of(names + i * 8)};
+        rows[i] = (struct log_in_row){.t_ns = w->now + i, .line = STR("x"), .meta_first = 2 * i, .meta_n = 2};
+    }
+    assert_int_equal(logstore_ingest_wait(w->ls, &x.b, &e), ERR_INVALID);
+    assert_non_null(strstr(e.text, "bytes of structured metadata at once, at most 201326592"));
+    x.in.n = x.b.nrows = 3; /* the same, in parts */
+    assert_int_equal(logstore_ingest_wait(w->ls, &x.b, &e), 0);
+    assert_int_equal(x.b.verdicts[LOG_OK], 3);
+    free(rows);
+    free(meta);
+    free(value);
+    free(names);
 }
 
 static void collect_mark(void *arg, struct str key, struct str value)
@@ -482,6 +553,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_times, set_up, tear_down),         cmocka_unit_test_setup_teardown(test_labels, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lines, set_up, tear_down),         cmocka_unit_test_setup_teardown(test_metadata, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_streams_limit, set_up, tear_down), cmocka_unit_test_setup_teardown(test_repeats, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_repeats_flushed, set_up, tear_down), cmocka_unit_test_setup_teardown(test_too_much, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_marks, set_up, tear_down),         cmocka_unit_test_setup_teardown(test_pressure, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_tail, set_up, tear_down),          cmocka_unit_test_setup_teardown(test_newest, set_up, tear_down),
     };

@@ -239,6 +239,112 @@ static void test_zstd(void **state)
     buf_release(&text);
 }
 
+static const char hello[] = "hello hello hello hello hello hello hello\n";
+/* Written by lz4 1.9.4: as it does by itself, and with the size, linked blocks and checksums of blocks. */
+static const char lz4_plain[] = "\x04\x22\x4d\x18\x64\x40\xa7\x10\0\0\0\x6fhello \x06\0\x0cPello\n\0\0\0\0\x73\xd4\x73\x85";
+static const char lz4_full[] = "\x04\x22\x4d\x18\x7c\x40\x2a\0\0\0\0\0\0\0\x92\x10\0\0\0\x6fhello \x06\0\x0cPello\n\x9c\xa4\x6e\x89\0\0\0\0\x73\xd4\x73\x85";
+
+static void test_lz4(void **state)
+{
+    struct buf b = {0};
+    struct str out;
+    struct err e;
+
+    (void)state;
+    assert_int_equal(encoding_parse(STR("lz4")), ENC_LZ4);
+    for (int i = 0; i < 2; i++) {
+        struct str z = i ? STR(lz4_full) : STR(lz4_plain);
+
+        assert_int_equal(decode(ENC_LZ4, z, 42, &out, &e), 0);
+        assert_true(str_eqz(out, hello));
+        assert_int_equal(decode(ENC_LZ4, z, 41, &out, &e), ERR_LIMIT);
+        for (size_t n = 0; n < z.n; n++)
+            assert_int_equal(decode(ENC_LZ4, str_head(z, n), 1 << 20, &out, &e), ERR_INVALID);
+        for (size_t n = 0; n < z.n; n++) { /* whatever byte is another, something tells: magic, header, block or content */
+            buf_reset(&b);
+            buf_puts(&b, z);
+            b.p[n] ^= 0x10;
+            assert_true(decode(ENC_LZ4, buf_str(&b), 1 << 20, &out, &e) < 0);
+        }
+        buf_reset(&b); /* two frames, and one between that is passed over */
+        buf_puts(&b, z);
+        buf_puts(&b, STR("\x53\x2a\x4d\x18\x03\0\0\0xyz"));
+        buf_puts(&b, z);
+        assert_int_equal(decode(ENC_LZ4, buf_str(&b), 1 << 20, &out, &e), 0);
+        assert_int_equal(out.n, 84);
+    }
+    buf_release(&b);
+}
+
+/* A length that does not fit into its half of the token. */
+static void put_more(struct buf *b, size_t n)
+{
+    if (n < 15)
+        return;
+    for (n -= 15; n >= 255; n -= 255)
+        buf_putc(b, (char)255);
+    buf_putc(b, (char)n);
+}
+
+/* Text and its frame, of random sequences: linked blocks, no checksums. */
+static void make_lz4(struct buf *text, struct buf *z)
+{
+    buf_reset(text);
+    buf_reset(z);
+    buf_puts(z, STR("\x04\x22\x4d\x18\x40\x70\xdf")); /* blocks up to 4 MiB */
+    for (int blocks = rand() % 4; blocks >= 0; blocks--) {
+        struct buf block = {0};
+
+        for (int n = rand() % 40; n >= 0; n--) {
+            size_t literals = (size_t)rand() % (rand() % 4 ? 20 : 600), match = 4 + (size_t)rand() % (rand() % 4 ? 20 : 1000), back;
+
+            buf_putc(&block, (char)(MIN(literals, (size_t)15) << 4 | (n ? MIN(match - 4, (size_t)15) : 0)));
+            if (text->n + literals == 0)
+                literals = 1, block.p[block.n - 1] = (char)(1 << 4 | (block.p[block.n - 1] & 15));
+            put_more(&block, literals);
+            for (size_t i = 0; i < literals; i++) {
+                buf_putc(text, (char)rand());
+                buf_putc(&block, text->p[text->n - 1]);
+            }
+            if (n == 0)
+                break;
+            back = rand() % 2 ? 16 : 65535;
+            back = 1 + (size_t)rand() % MIN(text->n, back);
+            buf_putc(&block, (char)back);
+            buf_putc(&block, (char)(back >> 8));
+            put_more(&block, match - 4);
+            for (size_t i = 0; i < match; i++)
+                buf_putc(text, text->p[text->n - back]);
+        }
+        put_u32le(buf_reserve(z, 4), (uint32_t)block.n);
+        z->n += 4;
+        buf_puts(z, buf_str(&block));
+        buf_release(&block);
+    }
+    buf_puts(z, STR("\0\0\0\0"));
+}
+
+static void test_lz4_at_random(void **state)
+{
+    struct buf text = {0}, z = {0};
+    struct str out;
+    struct err e;
+
+    (void)state;
+    srand(5);
+    for (int i = 0; i < 2000; i++) {
+        make_lz4(&text, &z);
+        if (decode(ENC_LZ4, buf_str(&z), text.n, &out, &e) < 0)
+            fail_msg("%s", e.text);
+        assert_true(str_eq(out, buf_str(&text)));
+        assert_int_equal(decode(ENC_LZ4, buf_str(&z), text.n - 1, &out, &e), ERR_LIMIT);
+        z.p[7 + rand() % (int)(z.n - 7)] ^= (char)(1 << rand() % 8);
+        decode(ENC_LZ4, buf_str(&z), 1 << 20, &out, &e); /* anything but a crash */
+    }
+    buf_release(&text);
+    buf_release(&z);
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -257,6 +363,8 @@ int main(void)
         cmocka_unit_test(test_deflate_both_kinds),
         cmocka_unit_test(test_bombs),
         cmocka_unit_test(test_zstd),
+        cmocka_unit_test(test_lz4),
+        cmocka_unit_test(test_lz4_at_random),
         cmocka_unit_test(test_names),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,65 +1,22 @@
 #!/usr/bin/env python3
 """docker_test.py SOCKET URL HOST_DUMP BUSYBOX CGROUP_PARENT [PROMETHEUS_URL]: called by test_docker.sh, which starts the engine and the server."""
-import http.client
-import io
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import tarfile
 import time
 import urllib.parse
 import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../cmd"))
+from docker_engine import Engine  # noqa: E402
 
 METRICS = "# TYPE demo_requests_total counter\ndemo_requests_total{path=\"/\"} 42\n# TYPE demo_temperature gauge\ndemo_temperature 21.5\n"
 IMAGE = "tripod/box:1"
 CROWD = 50
 SEEN_S = 2 + 5 + 2  # refresh_interval, between two looks at what discovery found (as upstream), a scrape
 COMPARED = re.compile(r"__address__|__meta_docker_(?!container_image)")
-
-
-class Engine:
-    def __init__(self, path):
-        self.path = path
-
-    def ask(self, method, path, body=None, kind="application/json"):
-        c = http.client.HTTPConnection("docker", timeout=60)
-        c.sock = socket.socket(socket.AF_UNIX)
-        c.sock.connect(self.path)
-        if body is not None and not isinstance(body, bytes):
-            body = json.dumps(body).encode()
-        c.request(method, path, body, {"Content-Type": kind} if body is not None else {})
-        r = c.getresponse()
-        text = r.read()
-        c.close()
-        if r.status >= 400:
-            sys.exit(f"docker: {method} {path}: {r.status} {text.decode(errors='replace')[:300]}")
-        return json.loads(text) if text[:1] in (b"{", b"[") and path.startswith("/images") is False else None
-
-    def run(self, name, command, start=True, host=None, **config):
-        made = self.ask("POST", f"/containers/create?name={name}", {"Image": IMAGE, "Cmd": command, "HostConfig": host or {}, **config})
-        if start:
-            self.ask("POST", f"/containers/{made['Id']}/start")
-        return made["Id"]
-
-    def inspect(self, name):
-        return self.ask("GET", f"/containers/{name}/json")
-
-
-def image(busybox):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        tar.add(busybox, "bin/busybox")
-        for applet in ("sh", "httpd", "sleep", "dd", "sync", "cat"):
-            link = tarfile.TarInfo(f"bin/{applet}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            tar.addfile(link)
-        page = tarfile.TarInfo("www/metrics")
-        page.size = len(METRICS)
-        tar.addfile(page, io.BytesIO(METRICS.encode()))
-    return out.getvalue()
 
 
 failures = 0
@@ -299,8 +256,8 @@ def crowd(engine, url, tool):
 
 def main():
     path, url, tool, busybox, parent, *prom = sys.argv[1:]
-    engine = Engine(path)
-    engine.ask("POST", "/images/create?fromSrc=-&repo=tripod/box&tag=1", image(busybox), "application/x-tar")
+    engine = Engine(path, IMAGE)
+    engine.load_image(busybox, ("sh", "httpd", "sleep", "dd", "sync", "cat"), [("www/metrics", METRICS)])
     ids = start_all(engine)
     discovery(engine, url, ids, prom[0] if prom else None)
     going(engine, url, ids)

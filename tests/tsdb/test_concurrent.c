@@ -8,17 +8,16 @@
 #include "store/store.h"
 #include "tsdb/tsdb.h"
 
-#include <pthread.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "tests/store/lives.h"
+#include "tests/tsdb/house.h"
 
 enum { SERIES = 300, WRITERS = 2, STEP_MS = 1000 };
 
@@ -41,30 +40,24 @@ static void open_world(struct world *w)
 {
     struct store_opts so;
     struct tsdb_opts to;
-    struct err e = {0};
 
     store_opts_default(&so);
     so.dir = w->dir;
     so.journal_file_bytes = 64 * 1024;
     tsdb_opts_default(&to);
-    if (store_open(&so, &w->store, &e) < 0 || tsdb_new(w->store, &to, &w->db, &e) < 0 ||
-        store_recover(w->store, &e) < 0 || store_start(w->store, &e) < 0)
-        fail_msg("%s", e.text);
+    house_open(&so, &to, &w->store, &w->db);
 }
 
 static void close_world(struct world *w)
 {
-    store_close(w->store);
-    tsdb_free(w->db);
+    house_close(w->store, w->db);
 }
 
 static struct world *new_world(unsigned scrapes)
 {
-    struct world *w = mmap(NULL, sizeof *w, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct world *w = temp_shared(sizeof *w);
 
-    assert_ptr_not_equal(w, MAP_FAILED);
-    strcpy(w->dir, "/tmp/test_concurrent.XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
+    temp_dir(w->dir, "test_concurrent");
     w->scrapes = scrapes;
     w->base = clock_wall_ms() - (int64_t)(scrapes + 10) * STEP_MS;
     return w;
@@ -72,10 +65,7 @@ static struct world *new_world(unsigned scrapes)
 
 static void remove_world(struct world *w)
 {
-    char cmd[128];
-
-    snprintf(cmd, sizeof cmd, "rm -rf %s", w->dir);
-    assert_int_equal(system(cmd), 0);
+    temp_remove(w->dir);
     munmap(w, sizeof *w);
 }
 
@@ -122,15 +112,9 @@ static void check_sample(const struct tsdb_samples *s, uint32_t at, uint32_t id,
         assert_true(h->pos[j].i == (int32_t)(id % 7 + j * 2) && h->pos[j].n == i + 1);
 }
 
-struct writer {
-    struct world *w;
-    uint32_t number;
-    pthread_t thread;
-};
-
-static void *write_all(void *arg)
+static void write_all(void *arg, uint32_t number)
 {
-    struct writer *wr = arg;
+    struct world *w = arg;
     enum { N = SERIES / WRITERS };
     struct tsdb_in in[N];
     int64_t t[N];
@@ -138,38 +122,32 @@ static void *write_all(void *arg)
     const struct histogram *h[N];
     struct histogram hists[N];
     struct hist_bucket buckets[N][4];
-    struct tsdb_batch b = {.series = in, .t = t, .v = v, .h = h, .labels = give_labels, .ctx = &wr->number, .nseries = N};
+    struct tsdb_batch b = {.series = in, .t = t, .v = v, .h = h, .labels = give_labels, .ctx = &number, .nseries = N};
     struct err e = {0};
 
-    for (uint32_t i = wr->w->acked[wr->number]; i < wr->w->scrapes; i++) {
+    for (uint32_t i = w->acked[number]; i < w->scrapes; i++) {
         for (uint32_t k = 0; k < N; k++) {
             struct arena a = {0};
             struct labels ls;
             give_labels(&b, k, &a, &ls, &e);
             in[k] = (struct tsdb_in){.key = labels_hash(&ls), .first = k, .n = 1};
             arena_release(&a);
-            t[k] = wr->w->base + (int64_t)i * STEP_MS;
-            v[k] = value_of(wr->number * N + k, i);
-            h[k] = is_histogram(wr->number * N + k) ? &hists[k] : NULL;
-            make_histogram(&hists[k], buckets[k], wr->number * N + k, i);
+            t[k] = w->base + (int64_t)i * STEP_MS;
+            v[k] = value_of(number * N + k, i);
+            h[k] = is_histogram(number * N + k) ? &hists[k] : NULL;
+            make_histogram(&hists[k], buckets[k], number * N + k, i);
         }
-        if (tsdb_ingest_wait(wr->w->db, &b, &e) < 0)
+        if (tsdb_ingest_wait(w->db, &b, &e) < 0)
             fail_msg("%s", e.text);
-        wr->w->acked[wr->number] = i + 1;
+        w->acked[number] = i + 1;
     }
-    return NULL;
 }
 
 static void *flush_often(void *arg)
 {
     struct world *w = arg;
-    struct err e = {0};
 
-    while (!w->stop) {
-        usleep(20000);
-        if (store_flush(w->store, "metrics", &e) < 0)
-            fail_msg("%s", e.text);
-    }
+    flush_until(w->store, "metrics", 20000, &w->stop);
     return NULL;
 }
 
@@ -237,45 +215,25 @@ static void *read_often(void *arg)
 static void test_all_at_once(void **state)
 {
     struct world *w = new_world(400);
-    struct writer writers[WRITERS];
-    pthread_t flusher, reader;
+    struct crowd c = {.world = w, .write = write_all, .nwriters = WRITERS, .beside = {flush_often, read_often}, .nbeside = 2, .stop = &w->stop};
 
     (void)state;
     open_world(w);
-    pthread_create(&flusher, NULL, flush_often, w);
-    pthread_create(&reader, NULL, read_often, w);
-    for (uint32_t i = 0; i < WRITERS; i++) {
-        writers[i] = (struct writer){.w = w, .number = i};
-        pthread_create(&writers[i].thread, NULL, write_all, &writers[i]);
-    }
-    for (uint32_t i = 0; i < WRITERS; i++)
-        pthread_join(writers[i].thread, NULL);
-    w->stop = true;
-    pthread_join(flusher, NULL);
-    pthread_join(reader, NULL);
+    crowd_run(&c);
     close_world(w);
     remove_world(w);
 }
 
 /* A life: writes on from what was acknowledged, flushing now and then. */
-static void live(struct world *w)
+static void live(void *arg)
 {
-    struct writer writers[WRITERS];
-    pthread_t flusher;
+    struct world *w = arg;
+    struct crowd c = {.world = w, .write = write_all, .nwriters = WRITERS, .beside = {flush_often}, .nbeside = 1, .stop = &w->stop};
 
     crash_setup();
     open_world(w);
-    pthread_create(&flusher, NULL, flush_often, w);
-    for (uint32_t i = 0; i < WRITERS; i++) {
-        writers[i] = (struct writer){.w = w, .number = i};
-        pthread_create(&writers[i].thread, NULL, write_all, &writers[i]);
-    }
-    for (uint32_t i = 0; i < WRITERS; i++)
-        pthread_join(writers[i].thread, NULL);
-    w->stop = true;
-    pthread_join(flusher, NULL);
+    crowd_run(&c);
     close_world(w);
-    _exit(0);
 }
 
 static void check_after_death(struct world *w)
@@ -299,20 +257,9 @@ static void test_deaths(void **state)
     (void)state;
     for (int n = 1; n <= 24; n++) {
         char at[16];
-        int status;
-        pid_t pid;
+
         snprintf(at, sizeof at, "%d", n);
-        if (n % 2)
-            setenv("TRIPOD_CRASH_AT", at, 1);
-        else
-            unsetenv("TRIPOD_CRASH_AT");
-        fflush(NULL);
-        pid = fork();
-        if (pid == 0)
-            live(w);
-        usleep(n % 2 ? 600000 : 50000 + (useconds_t)n * 9000);
-        kill(pid, SIGKILL);
-        assert_int_equal(waitpid(pid, &status, 0), pid);
+        one_life(live, w, n % 2 ? at : NULL, n % 2 ? 600000 : 50000 + (useconds_t)n * 9000);
         check_after_death(w);
     }
     remove_world(w);

@@ -11,8 +11,9 @@
 
 #include <cmocka.h>
 
+#include "tests/tsdb/house.h"
+
 enum { SERIES = 20 };
-#define DAY_MS INT64_C(86400000)
 
 struct world {
     char dir[64];
@@ -26,10 +27,8 @@ static int setup(void **state)
     struct world *w = x_zalloc(sizeof *w);
     struct store_opts so;
     struct tsdb_opts to;
-    struct err e = {0};
 
-    strcpy(w->dir, "/tmp/test_flush.XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
+    temp_dir(w->dir, "test_flush");
     store_opts_default(&so);
     tsdb_opts_default(&to);
     to.downsample = false; /* files are counted */
@@ -38,9 +37,7 @@ static int setup(void **state)
     so.out_of_order_ms = 20 * DAY_MS;
     so.seal_grace_ms = 0;
     so.upkeep_interval_ms = DAY_MS; /* rounds are made by hand */
-    if (store_open(&so, &w->store, &e) < 0 || tsdb_new(w->store, &to, &w->db, &e) < 0 ||
-        store_recover(w->store, &e) < 0 || store_start(w->store, &e) < 0)
-        fail_msg("%s", e.text);
+    house_open(&so, &to, &w->store, &w->db);
     w->now = clock_wall_ms() - 60000;
     w->old = day_start_ms(day_of_ms(w->now) - 8) + 1000;
     *state = w;
@@ -50,23 +47,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    char cmd[128];
 
-    store_close(w->store);
-    tsdb_free(w->db);
-    snprintf(cmd, sizeof cmd, "rm -rf %s", w->dir);
-    assert_int_equal(system(cmd), 0);
+    house_close(w->store, w->db);
+    temp_remove(w->dir);
     free(w);
-    return 0;
-}
-
-static int give_labels(struct tsdb_batch *b, uint32_t i, struct arena *a, struct labels *out, struct err *e)
-{
-    (void)e;
-    out->v = arena_array(a, struct label, 2);
-    out->n = 2;
-    out->v[0] = (struct label){STR("__name__"), STR("m")};
-    out->v[1] = (struct label){STR("id"), b->series[i].raw};
     return 0;
 }
 
@@ -78,7 +62,7 @@ static void put(struct world *w, int from, int64_t t)
         int n = snprintf(id, sizeof id, "%02d", k);
         struct tsdb_in in = {.key = hash128(id, (size_t)n), .raw = str_n(id, (size_t)n), .n = 1};
         double v = k;
-        struct tsdb_batch b = {.series = &in, .nseries = 1, .t = &t, .v = &v, .labels = give_labels};
+        struct tsdb_batch b = {.series = &in, .nseries = 1, .t = &t, .v = &v, .labels = house_labels};
         struct err e = {0};
 
         assert_int_equal(tsdb_ingest_wait(w->db, &b, &e), 0);

@@ -19,8 +19,9 @@
 
 #include <cmocka.h>
 
+#include "tests/tsdb/house.h"
+
 enum { SERIES = 8, ROUNDS = 8, PER_ROUND = 6, SAMPLES = ROUNDS * PER_ROUND };
-#define DAY_MS INT64_C(86400000)
 
 struct world {
     char dir[64];
@@ -49,7 +50,6 @@ static void open_world(struct world *w)
 {
     struct store_opts so;
     struct tsdb_opts to;
-    struct err e = {0};
 
     store_opts_default(&so);
     tsdb_opts_default(&to);
@@ -57,15 +57,12 @@ static void open_world(struct world *w)
     so.out_of_order_ms = 20 * DAY_MS;
     so.seal_grace_ms = 0;
     so.upkeep_interval_ms = DAY_MS; /* rounds are made by hand */
-    if (store_open(&so, &w->store, &e) < 0 || tsdb_new(w->store, &to, &w->db, &e) < 0 ||
-        store_recover(w->store, &e) < 0 || store_start(w->store, &e) < 0)
-        fail_msg("%s", e.text);
+    house_open(&so, &to, &w->store, &w->db);
 }
 
 static void close_world(struct world *w)
 {
-    store_close(w->store);
-    tsdb_free(w->db);
+    house_close(w->store, w->db);
 }
 
 static int setup(void **state)
@@ -73,10 +70,9 @@ static int setup(void **state)
     struct world *w = x_zalloc(sizeof *w);
 
     rng = 88172645463325252u;
-    strcpy(w->dir, "/tmp/test_hist_store.XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
+    temp_dir(w->dir, "test_hist_store");
     w->base = day_start_ms(day_of_ms(clock_wall_ms()) - 2) + 3600000;
-    w->shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    w->shared = temp_shared(4096);
     for (uint32_t k = 0; k < SERIES; k++)
         for (uint32_t i = 0; i < SAMPLES; i++)
             w->h[k][i] = k == SERIES - 1 && i % 3 == 2 ? NULL : random_hist(&w->arena, draw, i ? w->h[k][i - 1] : NULL);
@@ -106,16 +102,6 @@ static int teardown(void **state)
 
 /* --- in ----------------------------------------------------------------------------------------- */
 
-static int give_labels(struct tsdb_batch *b, uint32_t i, struct arena *a, struct labels *out, struct err *e)
-{
-    (void)e;
-    out->v = arena_array(a, struct label, 2);
-    out->n = 2;
-    out->v[0] = (struct label){STR("__name__"), STR("h")};
-    out->v[1] = (struct label){STR("id"), b->series[i].raw};
-    return 0;
-}
-
 /* Start timestamps: of every third series, another one later on. */
 static int64_t start_of(const struct world *w, uint32_t k, uint32_t i)
 {
@@ -129,7 +115,7 @@ static void put_round(struct world *w, uint32_t round, uint32_t expect_same)
     int64_t t[SERIES * PER_ROUND], st[SERIES * PER_ROUND];
     double v[SERIES * PER_ROUND];
     const struct histogram *h[SERIES * PER_ROUND];
-    struct tsdb_batch b = {.series = in, .nseries = SERIES, .t = t, .v = v, .h = h, .st = st, .labels = give_labels};
+    struct tsdb_batch b = {.series = in, .nseries = SERIES, .t = t, .v = v, .h = h, .st = st, .labels = house_labels};
     struct err e = {0};
 
     for (uint32_t k = 0; k < SERIES; k++) {
@@ -180,7 +166,7 @@ static void check_all(struct world *w)
     uint32_t n = 0;
     struct err e = {0};
 
-    assert_int_equal(matcher_init(&m, MATCH_EQ, STR("__name__"), STR("h"), &e), 0);
+    assert_int_equal(matcher_init(&m, MATCH_EQ, STR("__name__"), STR("m"), &e), 0);
     assert_int_equal(tsdb_select_open(w->db, &o, &s, &e), 0);
     assert_int_equal(tsdb_cursor_open(s, 0, &c, &e), 0);
     for (; tsdb_cursor_next(c, &got, &e) == 0; n++) {
@@ -254,7 +240,7 @@ static void test_replay(void **state)
 static enum tsdb_verdict put_one(struct world *w, int64_t t, const struct histogram *h, double v)
 {
     struct tsdb_in in = {.key = hash128("v", 1), .raw = STR("v"), .n = 1};
-    struct tsdb_batch b = {.series = &in, .nseries = 1, .t = &t, .v = &v, .h = &h, .labels = give_labels};
+    struct tsdb_batch b = {.series = &in, .nseries = 1, .t = &t, .v = &v, .h = &h, .labels = house_labels};
     struct err e = {0};
 
     if (tsdb_ingest_wait(w->db, &b, &e) < 0)

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "tests/tsdb/house.h"
+
 struct world {
     char dir[64];
     struct tsdb_opts opts;
@@ -22,27 +24,22 @@ struct world {
 static void world_open(struct world *w)
 {
     struct store_opts so;
-    struct err e = {0};
 
     store_opts_default(&so);
     so.dir = w->dir;
-    if (store_open(&so, &w->store, &e) < 0 || tsdb_new(w->store, &w->opts, &w->db, &e) < 0 ||
-        store_recover(w->store, &e) < 0 || store_start(w->store, &e) < 0)
-        fail_msg("%s", e.text);
+    house_open(&so, &w->opts, &w->store, &w->db);
 }
 
 static void world_close(struct world *w)
 {
-    store_close(w->store);
-    tsdb_free(w->db);
+    house_close(w->store, w->db);
 }
 
 static int setup(void **state)
 {
     struct world *w = x_zalloc(sizeof *w);
 
-    strcpy(w->dir, "/tmp/test_ingest.XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
+    temp_dir(w->dir, "test_ingest");
     tsdb_opts_default(&w->opts);
     w->now = clock_wall_ms() - 60000;
     world_open(w);
@@ -53,11 +50,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    char cmd[128];
 
     world_close(w);
-    snprintf(cmd, sizeof cmd, "rm -rf %s", w->dir);
-    assert_int_equal(system(cmd), 0);
+    temp_remove(w->dir);
     free(w);
     return 0;
 }

@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "tests/tsdb/house.h"
+
 enum { SERIES = 60, SAMPLES_MAX = 4000, STEPS = 400, DELETES_MAX = 50 };
 
 struct sample {
@@ -96,37 +98,29 @@ static void world_open(struct world *w)
 {
     struct store_opts so;
     struct tsdb_opts to;
-    struct err e = {0};
 
     store_opts_default(&so);
     so.dir = w->dir;
     so.journal_file_bytes = 256 * 1024;
     tsdb_opts_default(&to);
-    if (store_open(&so, &w->store, &e) < 0 || tsdb_new(w->store, &to, &w->db, &e) < 0 ||
-        store_recover(w->store, &e) < 0 || store_start(w->store, &e) < 0)
-        fail_msg("%s", e.text);
+    house_open(&so, &to, &w->store, &w->db);
 }
 
 static void world_close(struct world *w)
 {
-    store_close(w->store);
-    tsdb_free(w->db);
+    house_close(w->store, w->db);
 }
 
 static void world_new(struct world *w)
 {
-    strcpy(w->dir, "/tmp/test_tsdb.XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
+    temp_dir(w->dir, "test_tsdb");
     world_open(w);
 }
 
 static void world_remove(struct world *w)
 {
-    char cmd[128];
-
     world_close(w);
-    snprintf(cmd, sizeof cmd, "rm -rf %s", w->dir);
-    assert_int_equal(system(cmd), 0);
+    temp_remove(w->dir);
 }
 
 /* --- ingest ------------------------------------------------------------------------------------- */

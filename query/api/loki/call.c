@@ -69,11 +69,21 @@ static void release_tree(void *arg)
     logql_release(arg);
 }
 
+/* Patterns of a query that must stop are not compiled: then that is the reason to tell. */
+static int not_parsed(struct query *q, struct err *e)
+{
+    struct err stop;
+
+    if (query_check(q, "parsing", &stop) < 0)
+        *e = stop;
+    return e->code;
+}
+
 int loki_parse(struct query *q, struct str text, struct logql_tree **out, struct err *e)
 {
     *out = arena_new(&q->arena, struct logql_tree);
     if (logql_parse(&q->arena, text, *out, e) < 0)
-        return e->code;
+        return not_parsed(q, e);
     query_defer(q, release_tree, *out);
     return 0;
 }
@@ -82,7 +92,7 @@ int loki_parse_selector(struct query *q, struct str text, struct logql_tree **ou
 {
     *out = arena_new(&q->arena, struct logql_tree);
     if (logql_parse_selector(&q->arena, text, true, *out, e) < 0)
-        return e->code;
+        return not_parsed(q, e);
     query_defer(q, release_tree, *out);
     return 0;
 }

@@ -26,6 +26,7 @@ struct loki_tails *loki_tails_new(void)
     pthread_mutex_init(&ts->mu, NULL);
     pthread_cond_init(&ts->gone, NULL);
     ts->pool = pool_new("tail", THREADS, 0);
+    ts->slow_pool = pool_new("tail-slow", 1, 0);
     return ts;
 }
 
@@ -54,6 +55,7 @@ void loki_tails_free(struct loki_tails *ts)
         return;
     loki_tails_stop(ts);
     pool_free(ts->pool);
+    pool_free(ts->slow_pool);
     pthread_cond_destroy(&ts->gone);
     pthread_mutex_destroy(&ts->mu);
     free(ts);
@@ -115,6 +117,14 @@ static void end_tail(struct tail *t, int code, struct str reason)
     pthread_mutex_unlock(&ts->mu);
 }
 
+static void run_job(void *arg);
+
+/* Behind the others: those whose stages are slow have a thread of their own, which is all they can take from the rest. */
+static void run_later(struct tail *t)
+{
+    pool_run(atomic_load(&t->slow) ? t->all->slow_pool : t->all->pool, run_job, t);
+}
+
 static void run_job(void *arg)
 {
     struct tail *t = arg;
@@ -133,14 +143,14 @@ static void run_job(void *arg)
     if (more || atomic_fetch_sub(&t->asked, asked) != asked) {
         if (more)
             atomic_store(&t->asked, 1); /* > 0 all along: the job stays ours */
-        pool_run(t->all->pool, run_job, t); /* behind the others */
+        run_later(t);
     }
 }
 
 void tail_ask(struct tail *t)
 {
     if (atomic_fetch_add(&t->asked, 1) == 0)
-        pool_run(t->all->pool, run_job, t);
+        run_later(t);
 }
 
 static void on_wake(void *arg)
@@ -220,7 +230,7 @@ static void begin(struct tail *t, const struct loki_ctx *c)
     ts->n++;
     pthread_mutex_unlock(&ts->mu);
     atomic_fetch_add(&ts->opened, 1);
-    pool_run(ts->pool, run_job, t); /* what came meanwhile has asked, and waits for this */
+    run_later(t); /* what came meanwhile has asked, and waits for this */
 }
 
 static void on_gone(void *arg)
@@ -240,6 +250,7 @@ static void run_tail(struct loki_call *k, struct query *q)
     t->all = c->tails;
     t->delay_ns = k->interval_ns;
     atomic_store(&t->asked, 1); /* the job is ours until begin */
+    atomic_store(&t->slow, true); /* until it has shown otherwise */
     if (prepare(t, k, &e) < 0 || put_history(t, k, q, &history, &e) < 0) {
         tail_free(t);
         buf_release(&history);

@@ -22,6 +22,9 @@ struct tail {
     int64_t delay_ns;
 
     /* The thread that works for it: one at a time. */
+    struct log_tailed *taken; /* from the source; those before taken_at are done */
+    uint32_t taken_at, ntaken;
+    struct arena taken_arena;
     struct tail_batch batch;
     struct tail_drops drops;
     struct buf frame;
@@ -35,12 +38,13 @@ struct tail {
     /* Any thread. */
     _Atomic uint32_t asked; /* > 0: a job is queued or runs */
     _Atomic bool ticks;     /* it wants to be asked now and then */
+    _Atomic bool slow;      /* its last turn was over after few records */
 
     struct tail *next; /* under all->mu */
 };
 
 struct loki_tails {
-    struct pool *pool;
+    struct pool *pool, *slow_pool;
     _Atomic bool stopping;
     _Atomic uint64_t opened, refused, sent, dropped;
 

@@ -3,12 +3,13 @@
  *
  * (1) It never waits: what the client has no room for is left out, counted, and told with the next frame that fits.
  * (2) Whether there is room is asked before a frame is put into words, so that a slow client costs little.
+ * (3) Tails take turns of 20 ms: one whose stages need milliseconds for a record falls behind, and is told what it missed; the others do not (tail.c: slow_pool).
  */
 #include "query/api/loki/tail.h"
 
 #include <stdlib.h>
 
-enum { TAKE = 512, ROUNDS = 16, FRAME_BYTES = 512 * 1024, DELAYED_BYTES = 16 << 20 };
+enum { TAKE = 512, ROUNDS = 16, FRAME_BYTES = 512 * 1024, DELAYED_BYTES = 16 << 20, TURN_NS = 20000000, LOOK = 8, SLOW_TURN = 1000 };
 
 struct delayed {
     int64_t due_ns; /* monotonic */
@@ -169,37 +170,68 @@ static void take_record(struct tail *t, const struct log_tailed *rec)
         add(t, rec->t_ns, m.line, &m.labels);
 }
 
-bool tail_work(struct tail *t)
+/* More records, when those at hand are done. False: there are none. */
+static bool refill(struct tail *t)
 {
-    struct log_tailed *recs = x_alloc(TAKE * sizeof *recs);
-    struct arena a = {0};
-    uint32_t n = TAKE;
+    uint64_t dropped = 0;
 
-    for (int round = 0; round < ROUNDS && n == TAKE; round++) {
-        uint64_t dropped = 0;
+    if (t->taken_at < t->ntaken)
+        return true;
+    if (!t->taken)
+        t->taken = x_alloc(TAKE * sizeof *t->taken);
+    arena_reset(&t->taken_arena);
+    t->taken_at = 0;
+    t->ntaken = log_tail_take(t->source, &t->taken_arena, t->taken, TAKE, &dropped);
+    if (dropped) {
+        tail_drops_add(&t->drops, NULL, clock_wall_ns(), dropped);
+        count_drops(t, dropped);
+    }
+    return t->ntaken > 0;
+}
 
-        arena_reset(&a);
-        n = log_tail_take(t->source, &a, recs, TAKE, &dropped);
-        if (dropped) {
-            tail_drops_add(&t->drops, NULL, clock_wall_ns(), dropped);
-            count_drops(t, dropped);
+static void release_taken(struct tail *t)
+{
+    free(t->taken);
+    t->taken = NULL;
+    t->taken_at = t->ntaken = 0;
+    arena_release(&t->taken_arena);
+}
+
+/* (3) */
+static bool take_turn(struct tail *t)
+{
+    int64_t until = clock_mono_ns() + TURN_NS;
+    uint32_t n = 0, look = atomic_load(&t->slow) ? 1 : LOOK;
+    bool over = false;
+
+    for (int round = 0; round < ROUNDS && !over && refill(t); round++) {
+        while (t->taken_at < t->ntaken && !over) {
+            take_record(t, &t->taken[t->taken_at++]);
+            over = ++n % look == 0 && clock_mono_ns() > until;
         }
-        for (uint32_t i = 0; i < n; i++)
-            take_record(t, &recs[i]);
         if (!t->delay_ns)
             send_batch(t);
     }
+    atomic_store(&t->slow, over && n < SLOW_TURN);
+    return t->taken_at < t->ntaken || t->ntaken == TAKE;
+}
+
+bool tail_work(struct tail *t)
+{
+    bool more = take_turn(t);
+
     release_delayed(t);
     send_batch(t);
     forget_shown(t);
     atomic_store(&t->ticks, t->ndelayed || t->drops.n || t->shown_until_ns);
-    arena_release(&a);
-    free(recs);
-    return n == TAKE;
+    if (!more)
+        release_taken(t);
+    return more;
 }
 
 void tail_release(struct tail *t)
 {
+    release_taken(t);
     for (uint32_t i = 0; i < t->ndelayed; i++)
         arena_release(&t->delayed[i].arena);
     free(t->delayed);

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """docker_logs_test.py SOCKET URL BUSYBOX: called by test_docker_logs.sh. Containers write, Docker rotates; what they wrote is found."""
-import http.client
-import io
 import json
-import socket
+import os
 import sys
-import tarfile
 import time
 import urllib.parse
 import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../cmd"))
+from docker_engine import Engine  # noqa: E402
 
 LINES, BIG = 3000, 40000
 failures = 0
@@ -30,39 +30,6 @@ def wait(seconds, done):
     return None
 
 
-class Engine:
-    def __init__(self, path):
-        self.path = path
-
-    def ask(self, method, path, body=None, kind="application/json"):
-        c = http.client.HTTPConnection("docker", timeout=60)
-        c.sock = socket.socket(socket.AF_UNIX)
-        c.sock.connect(self.path)
-        body = json.dumps(body).encode() if body is not None and not isinstance(body, bytes) else body
-        c.request(method, path, body, {"Content-Type": kind} if body is not None else {})
-        r = c.getresponse()
-        text = r.read()
-        c.close()
-        if r.status >= 400:
-            sys.exit(f"docker: {method} {path}: {r.status} {text.decode(errors='replace')[:300]}")
-        return json.loads(text) if text[:1] == b"{" and "/images" not in path else None
-
-    def run(self, name, script, host=None, **config):
-        made = self.ask("POST", f"/containers/create?name={name}", {"Image": "tripod/logs:1", "Cmd": ["sh", "-c", script], "HostConfig": host or {}, **config})
-        self.ask("POST", f"/containers/{made['Id']}/start")
-
-
-def image(busybox):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        tar.add(busybox, "bin/busybox")
-        for applet in ("sh", "sleep", "head", "tr", "seq"):
-            link = tarfile.TarInfo(f"bin/{applet}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            tar.addfile(link)
-    return out.getvalue()
-
-
 def lines(url, query):
     params = {"query": query, "start": time.time_ns() - 3600 * 10**9, "end": time.time_ns() + 10**9, "limit": 5000, "direction": "forward"}
     with urllib.request.urlopen(f"{url}/loki/api/v1/query_range?{urllib.parse.urlencode(params)}", timeout=30) as r:
@@ -72,13 +39,13 @@ def lines(url, query):
 
 def main():
     path, url, busybox = sys.argv[1:4]
-    engine = Engine(path)
-    engine.ask("POST", "/images/create?fromSrc=-&repo=tripod/logs&tag=1", image(busybox), "application/x-tar")
+    engine = Engine(path, "tripod/logs:1")
+    engine.load_image(busybox, ("sh", "sleep", "head", "tr", "seq"))
     rotated = {"LogConfig": {"Type": "json-file", "Config": {"max-size": "100k", "max-file": "20"}}}
     # Slowly enough that no two are rotated away before the engine is first asked for its containers.
-    engine.run("talker", f"for i in $(seq 1 {LINES}); do echo out $i; [ $((i % 10)) = 0 ] && echo err $i >&2; done; sleep 1000", host=rotated,
+    engine.run("talker", ["sh", "-c", f"for i in $(seq 1 {LINES}); do echo out $i; [ $((i % 10)) = 0 ] && echo err $i >&2; done; sleep 1000"], host=rotated,
                Labels={"com.docker.compose.project": "shop", "com.docker.compose.service": "web"})
-    engine.run("big", f"head -c {BIG} /dev/zero | tr '\\0' x; echo; echo after; sleep 1000")
+    engine.run("big", ["sh", "-c", f"head -c {BIG} /dev/zero | tr '\\0' x; echo; echo after; sleep 1000"])
     took = wait(30, lambda: len(lines(url, '{container="talker", stream="stdout"}')[0]) >= LINES)
     out, streams = lines(url, '{container="talker", stream="stdout"}')
     check(out == [f"out {i}" for i in range(1, LINES + 1)], f"talker's lines in order: {len(out)}, {out[:2]} ... {out[-2:]}")
@@ -88,10 +55,20 @@ def main():
     wait(15, lambda: len(lines(url, '{container="big"}')[0]) >= 2)
     big, _ = lines(url, '{container="big"}')
     check([len(line) for line in big] == [BIG, 5], f"a line of {BIG} bytes in one piece: {[len(line) for line in big]}")
-    engine.run("brief", "sleep 4; echo last words", host=rotated)
+    engine.run("brief", ["sh", "-c", "sleep 4; echo last words"], host=rotated)
     check(wait(20, lambda: lines(url, '{container="brief"}')[0] == ["last words"]) is not None, "the last line of a container that ended")
+    # Those that are over before the engine is asked again: of the job "slow" that is only every half minute.
+    for i in range(8):
+        engine.run(f"flash{i}", ["sh", "-c", f"echo flash {i}; echo gone {i} >&2"], host=rotated)
+    flashes = sorted(f"{word} {i}" for i in range(8) for word in ("flash", "gone"))
+    slow = '{container=~"flash.*", job="slow"}'
+    took_flash = wait(60, lambda: sorted(lines(url, slow)[0]) == flashes)
+    check(took_flash is not None, f"containers that lived for a moment: {lines(url, slow)[0]}")
+    engine.ask("POST", "/containers/flash3/start")
+    again = sorted(flashes + ["flash 3", "gone 3"])
+    check(wait(60, lambda: sorted(lines(url, slow)[0]) == again) is not None, "one of them once more")
     rolling = f"sleep 4; for i in $(seq 1 {LINES * 3}); do echo roll $i; done; sleep 1000"
-    engine.run("roller", rolling, host=rotated)
+    engine.run("roller", ["sh", "-c", rolling], host=rotated)
     wait(40, lambda: "roll %d" % (LINES * 3) in lines(url, '{container="roller"} |= "roll"')[0][-1:] or len(lines(url, '{container="roller"} |~ "roll .{4}$"')[0]) >= LINES * 3 - 999)
     low, _ = lines(url, '{container="roller"} |~ "roll [1-4][0-9]{3}$"')
     check(low == [f"roll {i}" for i in range(1000, 5000)], f"lines over rotations of 100 kB: {len(low)}")

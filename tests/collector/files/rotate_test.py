@@ -34,6 +34,7 @@ class Writer(threading.Thread):
         for i in range(40, 0, -1):
             if os.path.exists(f"{self.path}.{i}"):
                 os.rename(f"{self.path}.{i}", f"{self.path}.{i + 1}")
+                time.sleep(0.0005)  # whoever looks meanwhile sees half of it
         os.rename(self.path, self.path + ".1")
         self.file = open(self.path, "ab", buffering=0)
 
@@ -46,6 +47,7 @@ class Writer(threading.Thread):
         for i in range(40, 0, -1):
             if os.path.exists(f"{self.path}.{i}"):
                 os.rename(f"{self.path}.{i}", f"{self.path}.{i + 1}")
+                time.sleep(0.0005)  # whoever looks meanwhile sees half of it
         shutil.copyfile(self.path, self.path + ".1")
         os.truncate(self.path, 0)
 
@@ -61,19 +63,6 @@ class Writer(threading.Thread):
                 {"number": self.by_number, "date": self.by_date, "copy": self.by_copy}[self.rotate_how]()
                 self.rotations += 1
                 due = time.monotonic() + 0.3 + self.rng.random()
-
-
-def lines_of(server, query):
-    """All lines in the order of their times."""
-    out, start = [], time.time_ns() - 3600 * 10**9
-    while True:
-        code, body = server.ask(query, path="/loki/api/v1/query_range", start=start, end=time.time_ns() + 10**12, limit=5000, direction="forward")
-        assert code == 200, (code, body)
-        rows = sorted((int(t), line) for s in body["data"]["result"] for t, line in s["values"])
-        out += [line for _, line in rows]
-        if len(rows) < 5000:
-            return out
-        start = rows[-1][0] + 1
 
 
 def main():
@@ -104,12 +93,12 @@ def main():
     for w in writers:
         until, got = time.monotonic() + DEADLINE_S, []
         while time.monotonic() < until:
-            got = lines_of(server, f'{{filename="{w.path}"}}')
+            got = server.log_lines(f'{{filename="{w.path}"}}')
             if len(got) >= w.n:
                 break
             time.sleep(0.3)
         time.sleep(0.3)
-        got = lines_of(server, f'{{filename="{w.path}"}}')
+        got = server.log_lines(f'{{filename="{w.path}"}}')
         numbers = [int(line.split()[1]) for line in got]
         late = sum(b < a for a, b in zip(numbers, numbers[1:]))
         ok = sorted(numbers) == list(range(1, w.n + 1)) and late <= (2 * w.rotations if w.rotate_how == "date" else 0)

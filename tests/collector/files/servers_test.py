@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""servers_test.py nginx|postgres SECONDS: a real server writes log files that rotate under load, and Tripod is killed meanwhile. What is in the files is found."""
+"""servers_test.py nginx|postgres|redis|rabbitmq SECONDS [KEEP]: a real server writes log files that rotate under load, and Tripod is killed meanwhile. What is in the files is found.
+KEEP: a folder to copy the files into.
+"""
 import collections
 import glob
 import http.client
@@ -8,6 +10,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,20 +23,7 @@ from server import Server  # noqa: E402
 PG = "/usr/lib/postgresql/15/bin"
 
 
-def lines_of(server, query):
-    out, start = [], time.time_ns() - 3600 * 10**9
-    while True:
-        code, body = server.ask(query, path="/loki/api/v1/query_range", start=start, end=time.time_ns() + 10**12, limit=5000, direction="forward")
-        assert code == 200, (code, body)
-        rows = sorted((int(t), line) for s in body["data"]["result"] for t, line in s["values"])
-        out += [line for _, line in rows]
-        if len(rows) < 5000:
-            return out
-        start = rows[-1][0] + 1
-
-
 def free_port():
-    import socket
     s = socket.socket()
     s.bind(("127.0.0.1", 0))
     return s.getsockname()[1]
@@ -42,9 +32,10 @@ def free_port():
 class Nginx:
     """Rotated as its packages do: mv, then USR1."""
 
+    FILES = "access.log"
+
     def __init__(self, work):
         self.logs, self.port, self.n, self.rotations = os.path.join(work, "logs"), free_port(), 0, 0
-        os.mkdir(self.logs)
         conf = os.path.join(work, "nginx.conf")
         with open(conf, "w", encoding="utf-8") as f:
             f.write(f"""daemon off; worker_processes 2; pid {work}/nginx.pid; error_log {self.logs}/error.log;
@@ -63,7 +54,7 @@ http {{ access_log {self.logs}/access.log combined; client_body_temp_path {work}
         c.close()
 
     def rotate(self):
-        for i in range(30, 0, -1):
+        for i in range(self.rotations, 0, -1):
             if os.path.exists(f"{self.logs}/access.log.{i}"):
                 os.rename(f"{self.logs}/access.log.{i}", f"{self.logs}/access.log.{i + 1}")
         os.rename(f"{self.logs}/access.log", f"{self.logs}/access.log.1")
@@ -75,17 +66,14 @@ http {{ access_log {self.logs}/access.log combined; client_body_temp_path {work}
         self.proc.terminate()
         self.proc.wait()
 
-    def path(self):
-        return f"{self.logs}/access.log"
-
 
 class Postgres:
     """Rotates by itself: a new file every 64 kB."""
 
+    FILES = "pg-*.log"
+
     def __init__(self, work):
         self.work, self.logs, self.port, self.n, self.rotations = work, os.path.join(work, "logs"), free_port(), 0, 0
-        os.chmod(work, 0o755)
-        os.mkdir(self.logs)
         shutil.chown(self.logs, "postgres")
         os.mkdir(f"{work}/pg")
         shutil.chown(f"{work}/pg", "postgres")
@@ -116,19 +104,108 @@ class Postgres:
         self.proc.wait()
         self.rotations = len(glob.glob(f"{self.logs}/pg-*.log")) - 1
 
-    def path(self):
-        return f"{self.logs}/pg-*.log"
+
+class Redis:
+    """It opens its file for each line: mv is enough."""
+
+    FILES = "redis.log"
+
+    def __init__(self, work):
+        self.logs, self.port, self.n, self.rotations = os.path.join(work, "logs"), free_port(), 0, 0
+        self.proc = subprocess.Popen(["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", work, "--logfile", f"{self.logs}/redis.log",
+                                      "--loglevel", "debug", "--save", "2 1", "--hz", "100"])
+        for _ in range(100):
+            if self.ping():
+                break
+            time.sleep(0.1)
+
+    def ping(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+                s.sendall(b"INCR tripod\r\n")
+                return s.recv(100)
+        except OSError:
+            return None
+
+    def load(self):
+        for _ in range(50):
+            self.n += 1
+            assert self.ping()
+
+    def rotate(self):
+        for i in range(self.rotations, 0, -1):
+            if os.path.exists(f"{self.logs}/redis.log.{i}"):
+                os.rename(f"{self.logs}/redis.log.{i}", f"{self.logs}/redis.log.{i + 1}")
+        os.rename(f"{self.logs}/redis.log", f"{self.logs}/redis.log.1")
+        self.rotations += 1
+
+    def stop(self):
+        self.proc.terminate()
+        self.proc.wait()
+
+
+class RabbitMQ:
+    """Rotates by itself: a new file every 64 kB."""
+
+    FILES = "rabbit.log"
+
+    def __init__(self, work):
+        self.logs, self.port, self.n, self.rotations = os.path.join(work, "logs"), free_port(), 0, 0
+        for folder in ("logs", "mnesia", "home"):
+            os.makedirs(f"{work}/{folder}", exist_ok=True)
+            shutil.chown(f"{work}/{folder}", "rabbitmq")
+        with open(f"{work}/rabbitmq.conf", "w", encoding="utf-8") as f:
+            f.write(f"listeners.tcp.1 = 127.0.0.1:{self.port}\nlog.file = rabbit.log\nlog.file.level = debug\nlog.file.rotation.size = 65536\nlog.file.rotation.count = 900\n")
+        open(f"{work}/plugins", "w", encoding="utf-8").write("[].\n")
+        env = {"PATH": os.environ["PATH"], "HOME": f"{work}/home", "LANG": "C.UTF-8", "RABBITMQ_NODENAME": f"tripod{self.port}@localhost", "RABBITMQ_CONFIG_FILE": f"{work}/rabbitmq.conf",
+               "RABBITMQ_MNESIA_BASE": f"{work}/mnesia", "RABBITMQ_LOG_BASE": self.logs, "RABBITMQ_ENABLED_PLUGINS_FILE": f"{work}/plugins", "RABBITMQ_DIST_PORT": str(free_port()),
+               "ERL_EPMD_PORT": str(free_port()), "ERL_EPMD_ADDRESS": "127.0.0.1"}
+        # In a pid namespace of its own, so that the port mapper it starts goes with it.
+        self.proc = subprocess.Popen(["unshare", "--pid", "--fork", "--mount-proc", "setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--clear-groups",
+                                      "/usr/lib/rabbitmq/bin/rabbitmq-server"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(600):
+            if self.hello():
+                break
+            time.sleep(0.2)
+
+    def hello(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+                s.sendall(b"AMQP\0\0\x09\x01")
+                return s.recv(1000)
+        except OSError:
+            return None
+
+    def load(self):
+        for _ in range(20):
+            self.n += self.hello() is not None
+
+    def rotate(self):
+        time.sleep(0.2)
+
+    def stop(self):
+        time.sleep(2)  # it writes what it has
+        with open(f"/proc/{self.proc.pid}/task/{self.proc.pid}/children", encoding="ascii") as f:
+            os.kill(int(f.read().split()[0]), signal.SIGKILL)  # the first of the namespace: all of it goes
+        self.proc.wait()
+        self.rotations = len(glob.glob(f"{self.logs}/rabbit.log*")) - 1
+
+
+SOURCES = {"nginx": Nginx, "postgres": Postgres, "redis": Redis, "rabbitmq": RabbitMQ}
 
 
 def main():
     kind, seconds = sys.argv[1], float(sys.argv[2])
     work = tempfile.mkdtemp(prefix="tripod-servers-")
+    os.chmod(work, 0o755)  # servers that are no longer root open their files again
     config = os.path.join(work, "tripod.yml")
-    source = {"nginx": Nginx, "postgres": Postgres}[kind](work)
+    path = os.path.join(work, "logs", SOURCES[kind].FILES)
+    os.mkdir(os.path.join(work, "logs"))
     with open(config, "w", encoding="utf-8") as f:
-        json.dump({"logs": {"scrape_configs": [{"job_name": kind, "static_configs": [{"labels": {"job": kind, "__path__": source.path()}}]}]}}, f)
+        json.dump({"logs": {"scrape_configs": [{"job_name": kind, "static_configs": [{"labels": {"job": kind, "__path__": path}}]}]}}, f)
     server = Server(os.path.join(work, "data"), ["--config", config], log=os.path.join(work, "server.log"))
     assert server.start()
+    source = SOURCES[kind](work)  # it may have rotated before it is ready
     going = True
 
     def load():
@@ -149,12 +226,16 @@ def main():
     going = False
     thread.join()
     source.stop()
-    written = [line for path in glob.glob(source.path() + ("*" if kind == "nginx" else "")) for line in open(path, encoding="utf-8").read().split("\n")[:-1]]
+    files = glob.glob(path if "*" in path else path + "*")
+    if len(sys.argv) > 3:
+        for one in files:
+            shutil.copy2(one, os.path.join(sys.argv[3], f"{kind}-{os.path.basename(one)}"))
+    written = [line for one in files for line in open(one, encoding="utf-8").read().split("\n")[:-1]]
     until = time.monotonic() + 60
     found = []
     while time.monotonic() < until and len(found) < len(written):
         time.sleep(0.5)
-        found = lines_of(server, f'{{job="{kind}"}}')
+        found = server.log_lines(f'{{job="{kind}"}}')
     same = collections.Counter(found) == collections.Counter(written)
     print(f"{kind}: {source.n} operations, {len(written)} lines in files, {source.rotations} rotations, {kills} kills, {len(found)} lines found: {'the same' if same else 'NOT THE SAME'}")
     if kind == "nginx":

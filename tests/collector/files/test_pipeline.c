@@ -187,6 +187,11 @@ static void labels_and_lines(void **state)
     one("[{static_labels: {b: '2'}}, {pack: {labels: [b], ingest_timestamp: false}}]", "x\"y", "{app=\"x\"}|{\"b\":\"2\",\"_entry\":\"x\\\"y\"}\n");
     one("[{decolorize: }]", "\x1b[31mred\x1b[0m plain", "{app=\"x\"}|red plain\n");
     one("[{truncate: {limit: 4B, suffix: '.'}}]", "abcdefg", "{app=\"x\"}|abc.\n");
+    one("[{luhn: }]", "card 4539578763621486 of 4539578763621487, 79927398713", "{app=\"x\"}|card **REDACTED** of 4539578763621487, 79927398713\n");
+    one("[{luhn: {min_length: 11, replacement: XX}}]", "79927398713 79927398710 0", "{app=\"x\"}|XX 79927398710 0\n");
+    one("[{luhn: {delimiters: '- '}}]", "4539-5787 6362-1486 . 4539-5787 6362-1487", "{app=\"x\"}|**REDACTED** . 4539-5787 6362-1487\n");
+    one("[{luhn: {delimiters: '-'}}]", "4539-5787-6362-1486- x", "{app=\"x\"}|**REDACTED**- x\n");
+    one("[{regex: {expression: '(?P<n>\\d+)'}}, {luhn: {source: n, replacement: 'no'}}, {labels: {n: }}]", "4539578763621486", "{app=\"x\", n=\"no\"}|4539578763621486\n");
     one("[{replace: {expression: 'password (\\S+)', replace: '***'}}]", "password a, password bb", "{app=\"x\"}|password *** password ***\n");
     one("[{replace: {expression: '(\\d+)', replace: ''}}]", "a1b22c", "{app=\"x\"}|abc\n");
     one("[{replace: {expression: '(\\d+)', replace: '<{{ .Value }}>'}}]", "a1b22c", "{app=\"x\"}|a<1>b<22>c\n");

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-enum say { SAY_STORE, SAY_LATER, SAY_DISK_FAILS, SAY_BUSY, SAY_FULL };
+enum say { SAY_STORE, SAY_LATER, SAY_DISK_FAILS, SAY_BUSY, SAY_FULL, SAY_TOO_MUCH };
 
 static _Atomic enum say say;
 static _Atomic unsigned fake_delay_ms = 1;
@@ -60,10 +60,13 @@ static void note_row(const struct log_batch *b, const struct log_in *s, const st
     buf_putc(&seen, '\n');
 }
 
-static void judge(struct log_batch *b, enum log_verdict v, const char *text)
+static void judge(struct log_batch *b, uint32_t k, enum log_verdict v, const char *text)
 {
     b->verdicts[v]++;
+    if (v != LOG_OK && b->row_verdicts)
+        b->row_verdicts[k] = (uint8_t)v;
     if (v != LOG_OK && b->nbad < ARRAY_LEN(b->bad)) {
+        b->bad_rows[b->nbad] = k;
         b->bad_verdicts[b->nbad] = v;
         err_set(&b->bad[b->nbad++], ERR_INVALID, "%s", text);
     }
@@ -82,17 +85,17 @@ static void take_batch(struct log_batch *b)
             const struct log_in_row *row = &b->rows[k];
 
             if (row->line.n > fake_line_max) {
-                judge(b, LOG_LINE_TOO_LONG, "max entry size exceeded");
+                judge(b, k, LOG_LINE_TOO_LONG, "max entry size exceeded");
             } else if (fake_now_ns && row->t_ns > fake_now_ns + INT64_C(600000000000)) {
-                judge(b, LOG_TOO_NEW, "entry has timestamp too new");
+                judge(b, k, LOG_TOO_NEW, "entry has timestamp too new");
             } else if (fake_now_ns && row->t_ns < fake_now_ns - INT64_C(604800000000000)) {
-                judge(b, LOG_TOO_OLD, "entry has timestamp too old");
+                judge(b, k, LOG_TOO_OLD, "entry has timestamp too old");
             } else if (row->meta_n > 128) {
-                judge(b, LOG_META_TOO_MANY, "too many structured metadata labels");
+                judge(b, k, LOG_META_TOO_MANY, "too many structured metadata labels");
             } else if (fake_streams_max && i >= fake_streams_max) {
-                judge(b, LOG_STREAM_LIMIT, "maximum active stream limit exceeded");
+                judge(b, k, LOG_STREAM_LIMIT, "maximum active stream limit exceeded");
             } else {
-                judge(b, LOG_OK, "");
+                judge(b, k, LOG_OK, "");
                 seen_rows++;
                 if (!seen_quiet)
                     note_row(b, s, row);
@@ -133,6 +136,8 @@ int logstore_ingest(struct logstore *ls, struct log_batch *b, log_done *done, bo
         seen_busy++;
         return err_set(e, say == SAY_BUSY ? ERR_BUSY : ERR_FULL, say == SAY_BUSY ? "too many batches wait" : "the disk is full");
     }
+    if (say == SAY_TOO_MUCH)
+        return err_set(e, ERR_INVALID, "9 records at once, at most 8");
     take_batch(b);
     if (say == SAY_STORE)
         return 0;

@@ -100,6 +100,55 @@ static void bulk(void **state)
     check_post("/_bulk", NULL, NULL, STR(""), 200, "\"items\":[]", "");
 }
 
+/* Each document of a bulk has a status of its own, in order, also where rows of several streams come mixed. */
+static void bulk_verdicts(void **state)
+{
+    struct buf many = {0};
+
+    (void)state;
+    fake_line_max = 8;
+    check_post("/_bulk", NULL, NULL,
+               STR("{\"create\":{}}\n{\"message\":\"b1\",\"@timestamp\":1,\"app\":\"b\"}\n{\"create\":{}}\n{\"message\":\"longer than 8\",\"@timestamp\":1,\"app\":\"a\"}\n"
+                   "{\"create\":{}}\n[]\n{\"create\":{}}\n{\"message\":\"b2\",\"@timestamp\":2,\"app\":\"b\"}\n{\"create\":{}}\n{\"message\":\"a2\",\"@timestamp\":2,\"app\":\"a\"}\n"),
+               200,
+               "\r\n\r\n{\"took\":1,\"errors\":true,\"items\":[{\"create\":{\"status\":201}},{\"create\":{\"status\":400,\"error\":{\"type\":\"illegal_argument_exception\","
+               "\"reason\":\"max entry size exceeded\"}}},{\"create\":{\"status\":400,\"error\":{\"type\":\"document_parsing_exception\",\"reason\":\"invalid JSON at byte 0: an object "
+               "was expected\"}}},{\"create\":{\"status\":201}},{\"create\":{\"status\":201}}]}",
+               NULL);
+    assert_true(seen_has("\"b1\"") && seen_has("\"b2\"") && seen_has("\"a2\"") && !seen_has("longer"));
+    /* refused, every one of them, and by the journal thread: still 200, and still each by itself */
+    say = SAY_LATER;
+    for (int i = 0; i < 20; i++)
+        buf_printf(&many, "{\"index\":{}}\n{\"message\":\"longer than 8: %d\",\"@timestamp\":1}\n", i);
+    check_post("/_bulk", NULL, NULL, buf_str(&many), 200, "\"errors\":true", "");
+    assert_false(has(&out, "201"));
+    assert_true(has(&out, "the line is longer than what is taken\"}}}]}"));
+    say = SAY_STORE;
+    fake_line_max = 256 << 10;
+    fake_streams_max = 1;
+    check_post("/_bulk", NULL, NULL, STR("{\"create\":{}}\n{\"message\":\"x\",\"@timestamp\":1,\"app\":\"b\"}\n{\"create\":{}}\n{\"message\":\"y\",\"@timestamp\":1,\"app\":\"a\"}\n"), 200,
+               "[{\"create\":{\"status\":201}},{\"create\":{\"status\":429,\"error\":{\"type\":\"es_rejected_execution_exception\",\"reason\":\"maximum active stream limit exceeded\"}}}]",
+               NULL);
+    fake_streams_max = 0;
+    /* a stream beyond its rate */
+    logs->opts.stream_rate_bytes = 10;
+    logs->opts.stream_rate_burst_bytes = 10;
+    check_post("/_bulk", NULL, NULL,
+               STR("{\"create\":{}}\n{\"message\":\"01234567890123456789\",\"@timestamp\":1,\"app\":\"fast\"}\n{\"create\":{}}\n{\"message\":\"y\",\"@timestamp\":1,\"app\":\"s\",\"level\":\"i\"}\n"), 200,
+               "es_rejected_execution_exception", NULL);
+    assert_true(has(&out, "[{\"create\":{\"status\":429,"));
+    assert_true(has(&out, "the stream brings more bytes a second than it may"));
+    logs_opts_default(&logs->opts);
+    /* the whole of it: an error as Elasticsearch words one */
+    say = SAY_TOO_MUCH;
+    check_post("/_bulk", NULL, NULL, STR("{\"create\":{}}\n{\"message\":\"x\"}\n"), 413,
+               "{\"error\":{\"root_cause\":[{\"type\":\"illegal_argument_exception\",\"reason\":\"9 records at once, at most 8\"}],\"type\":\"illegal_argument_exception\",\"reason\":\"9 "
+               "records at once, at most 8\"},\"status\":413}",
+               "");
+    say = SAY_STORE;
+    buf_release(&many);
+}
+
 static void probes(void **state)
 {
     (void)state;
@@ -142,7 +191,7 @@ static void journald(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(jsonline), cmocka_unit_test(times), cmocka_unit_test(bad_lines), cmocka_unit_test(bulk), cmocka_unit_test(probes), cmocka_unit_test(datadog), cmocka_unit_test(journald),
+        cmocka_unit_test(jsonline), cmocka_unit_test(times), cmocka_unit_test(bad_lines), cmocka_unit_test(bulk), cmocka_unit_test(bulk_verdicts), cmocka_unit_test(probes), cmocka_unit_test(datadog), cmocka_unit_test(journald),
     };
 
     return cmocka_run_group_tests(tests, start_server, stop_server);

@@ -7,6 +7,9 @@
 #include "collector/logs/request.h"
 #include "net/codec.h"
 
+#include <zlib.h>
+#include <zstd.h>
+
 #define LOKI "/otlp/v1/logs"
 #define OTLP "/v1/logs"
 #define JSON "application/json"
@@ -151,6 +154,56 @@ static void refusals(void **state)
     fake_line_max = 256 << 10;
 }
 
+/* What senders compress with: each is undone, whole messages only. */
+static void encodings(void **state)
+{
+    static const char body[] = "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[{\"timeUnixNano\":\"1\",\"body\":{\"stringValue\":\"xxx\"}}]}]}]}";
+    const char *want = "{service_name=\"unknown_service\"} 1 \"xxx\" detected_level=\"unknown\"\n";
+    uLongf n = 300;
+    char z[300];
+    struct buf lz4 = {0};
+
+    (void)state;
+    assert_int_equal(compress((Bytef *)z, &n, (const Bytef *)body, sizeof body - 1), Z_OK);
+    check_post(OTLP, JSON, "Content-Encoding: zlib\r\n", str_n(z, n), 200, NULL, want);
+    check_post(OTLP, JSON, "Content-Encoding: deflate\r\n", str_n(z, n), 200, NULL, want);
+    n = ZSTD_compress(z, sizeof z, body, sizeof body - 1, 1);
+    check_post(OTLP, JSON, "Content-Encoding: zstd\r\n", str_n(z, n), 200, NULL, want);
+    check_post(LOKI, JSON, "Content-Encoding: zstd\r\n", str_head(str_n(z, n), n - 1), 400, "{\"code\":3,\"message\":\"zstd: the body is cut off\"}", "");
+    buf_puts(&lz4, STR("\x04\x22\x4d\x18\x40\x70\xdf")); /* a frame of one block that is as it was */
+    put_u32le(buf_reserve(&lz4, 4), (uint32_t)(sizeof body - 1) | UINT32_C(1) << 31);
+    lz4.n += 4;
+    buf_puts(&lz4, STR(body));
+    buf_puts(&lz4, STR("\0\0\0\0"));
+    check_post(LOKI, JSON, "Content-Encoding: lz4\r\n", buf_str(&lz4), 204, NULL, want);
+    check_post(OTLP, JSON, "Content-Encoding: br\r\n", STR(body), 400, "{\"code\":3,\"message\":\"Content-Encoding \\\"br\\\" not supported\"}", "");
+    buf_release(&lz4);
+}
+
+/* What came too fast may be sent again, so it must not be told as a partial success: that never is. */
+static void too_fast(void **state)
+{
+    static const char body[] = "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[{\"timeUnixNano\":\"1\",\"body\":{\"stringValue\":\"more than ten bytes\"}}]}]}]}";
+
+    (void)state;
+    logs->opts.stream_rate_bytes = logs->opts.stream_rate_burst_bytes = 10;
+    check_post(OTLP, JSON, NULL, STR(body), 429, "{\"code\":8,\"message\":\"Per stream rate limit exceeded", "");
+    assert_true(has(&out, "Retry-After: 1"));
+    check_post(LOKI, JSON, NULL, STR(body), 429, "{\"code\":8,", "");
+    logs_opts_default(&logs->opts);
+    logs->opts.rate_bytes = logs->opts.rate_burst_bytes = 10;
+    check_post(OTLP, JSON, NULL, STR(body), 429, "{\"code\":8,\"message\":\"ingestion rate limit exceeded", "");
+    logs_opts_default(&logs->opts);
+    say = SAY_TOO_MUCH;
+    check_post(OTLP, JSON, NULL, STR(body), 413, "{\"code\":8,\"message\":\"9 records at once, at most 8\"}", "");
+    say = SAY_STORE;
+    fake_streams_max = 1;
+    check_post(OTLP, JSON, NULL,
+               STR("{\"resourceLogs\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{\"stringValue\":\"a\"}}]},\"scopeLogs\":[{\"logRecords\":[{\"timeUnixNano\":\"1\"}]}]},"
+                   "{\"scopeLogs\":[{\"logRecords\":[{\"timeUnixNano\":\"1\"}]}]}]}"), 200, "\"rejectedLogRecords\":\"1\",\"errorMessage\":\"maximum active stream limit", NULL);
+    fake_streams_max = 0;
+}
+
 /* Anything nested without end is refused, not followed. */
 static void deep(void **state)
 {
@@ -263,7 +316,7 @@ static void numbers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_forms), cmocka_unit_test(refusals), cmocka_unit_test(deep), cmocka_unit_test(rules), cmocka_unit_test(bad_rules), cmocka_unit_test(numbers),
+        cmocka_unit_test(both_forms), cmocka_unit_test(refusals), cmocka_unit_test(encodings), cmocka_unit_test(too_fast), cmocka_unit_test(deep), cmocka_unit_test(rules), cmocka_unit_test(bad_rules), cmocka_unit_test(numbers),
     };
 
     return cmocka_run_group_tests(tests, start_server, stop_server);

@@ -217,6 +217,10 @@ static void test_docker(void **state)
     arena_release(&a);
 }
 
+static const char all_containers[] =
+    "[{\"Id\":\"c4\",\"Names\":[\"/runs\"],\"State\":\"running\",\"NetworkSettings\":{\"Networks\":{\"n\":{}}}},"
+    "{\"Id\":\"c5\",\"Names\":[\"/was\"],\"State\":\"exited\",\"NetworkSettings\":{\"Networks\":{\"n\":{}}}}]";
+
 /* Answers two requests on a unix socket, as an engine would. */
 static void *engine(void *arg)
 {
@@ -229,7 +233,7 @@ static void *engine(void *arg)
         ssize_t n = read(conn, request, sizeof(request) - 1);
 
         request[n > 0 ? n : 0] = 0;
-        body = strstr(request, "GET /networks") ? networks : "[]";
+        body = strstr(request, "GET /networks") ? networks : strstr(request, "GET /containers/json?all=1 ") ? all_containers : "[]";
         n = snprintf(
             head, sizeof(head),
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
@@ -258,6 +262,14 @@ static void test_docker_socket(void **state)
     assert_int_equal(pthread_create(&thread, NULL, engine, &fd), 0);
     c = config(&a, "", "docker_sd_configs: [{host: 'unix://%s'}]", at.sun_path);
     expect(sd_docker_refresh, &c->v[0].sd[0], NULL, "", NULL);
+    pthread_join(thread, NULL);
+    /* who reads logs wants those that have ended, too, and to know which they are */
+    assert_int_equal(pthread_create(&thread, NULL, engine, &fd), 0);
+    c->v[0].sd[0].ended = true;
+    expect(sd_docker_refresh, &c->v[0].sd[0], NULL,
+           "{__address__=\":80\", __meta_docker_container_id=\"c4\", __meta_docker_container_name=\"/runs\"}\n"
+           "{__address__=\":80\", __meta_docker_container_id=\"c5\", __meta_docker_container_name=\"/was\", __tripod_docker_ended=\"1\"}\n",
+           NULL);
     pthread_join(thread, NULL);
     close(fd);
     unlink(at.sun_path);

@@ -117,12 +117,40 @@ static void requests(void **state)
     arena_release(&a);
 }
 
+/* On an I/O thread: few and quick ones, and regex_new is as before behind it. */
+static void patterns_here(void **state)
+{
+    struct arena a = {0};
+    struct regex *re = NULL;
+    struct buf b = {0};
+    struct err e;
+
+    (void)state;
+    assert_int_equal(api_regex_here(STR("a.*"), REGEX_ANCHORED, &re, &e), 0);
+    regex_free(re);
+    assert_int_equal(api_regex_here(STR("\\pL{1000}"), REGEX_ANCHORED, &re, &e), ERR_LIMIT);
+    assert_int_equal(api_check_matchers(&a, STR("{a=~\"x.*\",b!~\"y|z\"}"), &e), 0);
+    assert_int_equal(api_check_matchers(&a, STR("{a=~\"(\"}"), &e), ERR_INVALID);
+    assert_int_equal(api_check_matchers(&a, STR("{a=~\".{900}.{900}\"}"), &e), ERR_INVALID);
+    assert_non_null(strstr(e.text, "a regular expression that takes long to compile"));
+    for (int i = 0; i <= CHECKED_REGEXES_MAX; i++)
+        buf_printf(&b, "%c%s=~\"x%d\"", i ? ',' : '{', "l", i);
+    buf_putc(&b, '}');
+    assert_int_equal(api_check_matchers(&a, buf_str(&b), &e), ERR_INVALID);
+    assert_non_null(strstr(e.text, "more than 16 regular expressions"));
+    assert_int_equal(regex_new(STR(".{900}.{90}"), REGEX_ANCHORED, &re, &e), 0);
+    regex_free(re);
+    buf_release(&b);
+    arena_release(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(times),
         cmocka_unit_test(durations),
         cmocka_unit_test(escaped_names),
+        cmocka_unit_test(patterns_here),
         cmocka_unit_test(requests),
     };
 

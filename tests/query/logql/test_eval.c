@@ -30,11 +30,30 @@ static char dir[64];
 
 static const char *const levels[] = {"error", "warn", "info", "debug"};
 
+/* Nothing, several lines in one, bytes that are no text. */
+static struct str odd_line(struct arena *a, const char *level)
+{
+    static const struct str odd[] = {{"", 0}, {"\n", 1}, {"\0", 1}, {"\xff\xfe", 2}, {"\xe6\x97", 2}, {"\nerror\n", 7}, {"ERROR", 5}, {"größe", 7}};
+    struct str s = odd[draw(ARRAY_LEN(odd))];
+    struct buf b = {0};
+
+    if (draw(4))
+        buf_printf(&b, "%s: ", level);
+    buf_put(&b, s.p, s.n);
+    if (draw(2))
+        buf_printf(&b, "GET %s", level);
+    s = arena_dup(a, buf_str(&b));
+    buf_release(&b);
+    return s;
+}
+
 static struct str line_of(struct arena *a, unsigned i)
 {
     const char *level = levels[draw(4)];
     unsigned ms = (unsigned)draw(3000), code = (unsigned)(200 + 100 * draw(4));
 
+    if (!draw(25))
+        return odd_line(a, level);
     switch (draw(6)) {
     case 0:
     case 1:
@@ -130,7 +149,9 @@ static void put_stages(struct buf *b)
 {
     static const char *const filters[] = {
         " |= \"error\"", " != \"warn\"", " |= \"request\" or \"worker\"", " |~ \"r[0-9]+1\"", " |~ \"(?i)ERROR\"", " !~ \"GET|POST\"",
-        " |= ip(\"10.0.1.0/24\")", " |> \"<_> GET <_>\"", " | detected_level=\"error\"", " | trace_id=\"t1\"", " | detected_level!=\"info\"",
+        " |~ \"[a-z]rror\"", " !~ \"[a-z]arn\"", " |~ \"^error\"", " |~ \"info$\"", " !~ \"\\\\bdone\\\\b\"", " |~ \"(?m)^error$\"", " |~ \"(?s)e.*g\"",
+        " |~ \"level=(error|warn)\"", " |~ \"[0-9]+ms\" or \"GET\"", " |~ \"(?i)größe|INFO\"", " |~ \"\\\\A\\\\z\"", " |~ \"\\\\x{fffd}\"", " !~ \".\"", " |~ \"\\\\x00\"",
+        " |= \"e\" !~ \"(?i)Request\" != \"x\"", " |= ip(\"10.0.1.0/24\")", " |> \"<_> GET <_>\"", " | detected_level=\"error\"", " | trace_id=\"t1\"", " | detected_level!=\"info\"",
         " | host=\"h1\"", " | level=\"error\"", " | app=~\"a.*|web\"", " | trace_id=\"\"", " | level=\"\"", " | zone=\"eu\"",
     };
     static const char *const parsers[] = {

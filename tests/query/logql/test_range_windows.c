@@ -135,6 +135,8 @@ static void one_op(enum logql_range_op op)
     struct lq_sample v[300];
     struct lq_windows w;
     struct lq_scratch scratch = {0};
+    struct query_pace pace = {q, "test", 0};
+    struct err e;
     const struct lq_cell_kind *kind = lq_cell_kind_of(op, op != RANGE_COUNT);
     struct lq_table t;
     double row[64], *cells;
@@ -154,7 +156,7 @@ static void one_op(enum logql_range_op op)
         lq_table_spread(&t, &t.series[0], cells);
         lq_cells_row(kind, op, &w, cells, row, has, &scratch);
     } else if (t.n) {
-        lq_samples_row(op, 0.3, &w, t.series[0].samples, t.series[0].nsamples, row, has, &scratch);
+        assert_int_equal(lq_samples_row(op, 0.3, &w, t.series[0].samples, t.series[0].nsamples, row, has, &scratch, &pace, &e), 0);
     }
     for (uint32_t i = 0; i < w.n; i++) {
         struct lq_sample in[300];

@@ -31,7 +31,9 @@ static int make(struct made *m, const char *pipeline, const struct pipeline_opts
     int code;
 
     *m = (struct made){0};
-    buf_printf(&b, metric ? "sum_over_time({x=\"y\"} %s [1m])" : "{x=\"y\"} %s", pipeline);
+    if (metric)
+        buf_putz(&b, strstr(pipeline, "unwrap") ? "sum_over_time(" : "count_over_time(");
+    buf_printf(&b, metric ? "{x=\"y\"} %s [1m])" : "{x=\"y\"} %s", pipeline);
     code = logql_parse(&m->a, buf_str(&b), &m->tree, &m->e);
     buf_release(&b);
     if (code < 0)
@@ -314,6 +316,23 @@ static void test_plan(void **state)
     assert_int_equal(pipeline_fields(m.p, &names, &n), LOG_PARSER_LOGFMT);
     assert_int_equal(n, 3);
     assert_false(pipeline_needs_line(m.p));
+    unmake(&m);
+
+    bool told;
+    assert_int_equal(make(&m, "|= \"a\" != \"b\" |~ \"[x]y|z\" | level=\"error\"", &opts), 0);
+    assert_int_equal(pipeline_hints(m.p, &h), 4);
+    assert_int_equal(h[1].kind, LOG_HINT_NO_LINE);
+    assert_true(h[2].values[0].n == 0 && h[2].tests[0].match && h[2].tests[0].within);
+    assert_false(pipeline_needs_line(m.p));
+    assert_true(pipeline_by_labels(m.p, &told) && told);
+    assert_true(pipeline_meta_names(m.p, &names, &n) && n == 1 && str_eqz(names[0], "level"));
+    unmake(&m);
+    assert_int_equal(make(&m, "|> \"<_>a\" | code > 5", &opts), 0);
+    assert_true(pipeline_needs_line(m.p));
+    assert_false(pipeline_by_labels(m.p, &told));
+    unmake(&m);
+    assert_int_equal(make(&m, "|~ \"[x]y|z\"", NULL), 0); /* for a few lines not every one is asked beforehand */
+    assert_int_equal(pipeline_hints(m.p, &h), 0);
     unmake(&m);
 
     assert_int_equal(make(&m, "| json | logfmt | level=\"error\"", NULL), 0);

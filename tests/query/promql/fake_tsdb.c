@@ -5,7 +5,8 @@
 #include "tests/query/promql/fake_tsdb.h"
 
 #include "query/vector/histogram.h"
-#include "tsdb/rollup.h"
+#include "tsdb/hist.h"
+#include "tsdb/rollup_hist.h"
 #include "tsdb/tsdb.h"
 
 #include <stdlib.h>
@@ -154,6 +155,9 @@ struct tsdb_cursor {
     struct tsdb_samples out;
     struct buckets buckets;
     struct tsdb_buckets columns;
+    struct stretches hists;
+    struct tsdb_stretches hist_columns;
+    struct arena arena;
     int64_t *t, *st;
     double *v;
     const struct histogram **h;
@@ -243,6 +247,8 @@ void tsdb_cursor_close(struct tsdb_cursor *c)
     for (uint32_t i = 0; i < c->ids; i++)
         free(c->times[i]);
     buckets_release(&c->buckets);
+    stretches_release(&c->hists);
+    arena_release(&c->arena);
     free(c->times);
     free(c->ntimes);
     free(c->t);
@@ -282,13 +288,47 @@ static void room(struct tsdb_cursor *c, uint32_t n)
     c->h = x_realloc(c->h, n * sizeof *c->h);
 }
 
+/*
+ * Histograms as a store knows them: they go on from the one before, or nothing is said. False: samples that say more than
+ * that, which a store would have settled, are for the reader.
+ */
+static bool settle(struct tsdb_cursor *c)
+{
+    const struct histogram **h = arena_alloc(&c->arena, c->out.n * sizeof *h);
+
+    for (uint32_t k = 0; k < c->out.n; k++) {
+        h[k] = c->h[k] ? hist_dup(&c->arena, c->h[k]) : NULL;
+        if (h[k] && (h[k]->hint == HIST_RESET || h[k]->hint == HIST_NOT_RESET))
+            return false;
+        hist_hint_set(h[k], k ? h[k - 1] : NULL);
+    }
+    c->out.h = h;
+    return true;
+}
+
+/* Is there an increase that the first and last of a stretch of gauges do not tell? */
+static bool gauges_hide(const struct tsdb_cursor *c)
+{
+    return c->hists.gauges && c->s->o.rollup == TSDB_ROLLUP_INCREASE;
+}
+
+static void make_hist_buckets(struct tsdb_cursor *c)
+{
+    struct stretch_run h = stretches_run(&c->hists);
+
+    if (!h.n)
+        return;
+    c->hist_columns = (struct tsdb_stretches){h.n, h.t_last, h.t_first, h.count, h.hint, h.last, h.first, h.sum};
+    c->columns.hists = &c->hist_columns;
+}
+
 /* What stands in c->out as samples, as a store with aggregates would return it. */
 static void make_buckets(struct tsdb_cursor *c)
 {
     static const enum rollup_column value[] = {
         [TSDB_ROLLUP_LAST] = ROLLUP_LAST, [TSDB_ROLLUP_FIRST] = ROLLUP_FIRST, [TSDB_ROLLUP_COUNT] = ROLLUP_COUNT,
         [TSDB_ROLLUP_SUM] = ROLLUP_SUM,   [TSDB_ROLLUP_AVG] = ROLLUP_SUM,     [TSDB_ROLLUP_MIN] = ROLLUP_MIN,
-        [TSDB_ROLLUP_MAX] = ROLLUP_MAX,   [TSDB_ROLLUP_INCREASE] = ROLLUP_LAST};
+        [TSDB_ROLLUP_MAX] = ROLLUP_MAX,   [TSDB_ROLLUP_INCREASE] = ROLLUP_LAST, [TSDB_ROLLUP_DELTA] = ROLLUP_LAST};
     const struct tsdb_select_opts *o = &c->s->o;
     struct buckets *b = &c->buckets;
     struct tsdb_samples *out = &c->out;
@@ -296,22 +336,37 @@ static void make_buckets(struct tsdb_cursor *c)
     if (o->rollup == TSDB_ROLLUP_NEWEST) {
         uint32_t n = 0;
 
+        arena_reset(&c->arena);
+        if (out->h && !settle(c)) {
+            out->h = c->h;
+            return;
+        }
         for (uint32_t k = 0; k < out->n; k++) {
             bool same = n && bucket_end(c->t[n - 1], o->rollup_ms) == bucket_end(c->t[k], o->rollup_ms);
 
+            if (out->h && out->h[k] && out->h[k]->hint == HIST_UNKNOWN)
+                same = false; /* another stretch */
             n -= same;
             c->t[n] = c->t[k];
             c->st[n] = c->st[k];
+            c->h[n] = out->h ? out->h[k] : NULL;
             c->v[n++] = c->v[k];
         }
         out->n = n;
+        out->h = out->h ? c->h : NULL;
         return;
     }
     buckets_reset(b, o->rollup_ms, ROLLUP_ALL);
-    if (!buckets_add(b, out->t, out->v, out->n))
+    stretches_reset(&c->hists, o->rollup_ms, ROLLUP_HISTS);
+    arena_reset(&c->arena);
+    if (out->h ? !settle(c) || !stretches_add(&c->hists, b, out->t, out->v, out->h, out->n) || gauges_hide(c)
+               : !buckets_add(b, out->t, out->v, out->n)) {
+        out->h = out->h ? c->h : NULL;
         return;
+    }
     c->columns = (struct tsdb_buckets){b->t_first, b->v[ROLLUP_FIRST], b->v[ROLLUP_COUNT],
-                                       b->any_resets ? b->v[ROLLUP_RESETS] : NULL};
+                                       b->any_resets ? b->v[ROLLUP_RESETS] : NULL, NULL};
+    make_hist_buckets(c);
     *out = (struct tsdb_samples){.index = out->index,
                                  .n = b->n,
                                  .t = o->rollup == TSDB_ROLLUP_FIRST ? b->t_first : b->t_last,
@@ -348,7 +403,7 @@ int tsdb_cursor_next(struct tsdb_cursor *c, struct tsdb_samples *out, struct err
             continue;
         c->out = (struct tsdb_samples){
             .index = c->at, .n = n, .t = c->t, .v = c->v, .st = st ? c->st : NULL, .h = h ? c->h : NULL};
-        if (reads_buckets(c->s) && !h)
+        if (reads_buckets(c->s))
             make_buckets(c);
         if (fake_share_times && !c->out.b)
             share_times(c);
