@@ -193,7 +193,7 @@ int store_fsck(const char *dir, void (*print)(void *arg, const char *line), void
 
 /* --- of an open store --------------------------------------------------------------------------- */
 
-enum { AGAIN_MAX = 1000 };
+enum { AGAIN_MAX = 100, SUCCESSORS_MAX = 8 };
 
 /* A live file is read as of one commit, which a read transaction keeps from being overwritten meanwhile. */
 int fsck_partition(struct partition *p, struct check *c, struct err *e)
@@ -249,17 +249,33 @@ static struct partition *open_closed(struct fsck *f, struct sig *g, int32_t day)
     return NULL;
 }
 
-static void verify_partition(struct fsck *f, struct sig *g, struct partition *p)
+/* ERR_AGAIN: p's file may have been replaced since p was asked for. */
+static int verify_one(struct fsck *f, struct sig *g, struct partition *p, struct err *e)
 {
     struct check c = {.path = partition_path(p), .values = true};
-    struct err e = {0};
-    int rc = fsck_partition(p, &c, &e);
+    int rc = fsck_partition(p, &c, e);
 
     if (rc == 0 && g->ops->verify)
-        rc = g->ops->verify(g->self, p, f->print, f->arg, &e);
+        rc = g->ops->verify(g->self, p, f->print, f->arg, e);
     if (rc == 0)
         say_good(f, &c);
-    else if (rc != ERR_NOT_FOUND) { /* that one was dropped meanwhile */
+    return rc;
+}
+
+static void verify_partition(struct fsck *f, struct sig *g, struct partition *p)
+{
+    struct err e = {0};
+    int rc = verify_one(f, g, p, &e);
+
+    for (int i = 0; i < SUCCESSORS_MAX && rc == ERR_AGAIN; i++) { /* sealed, say, meanwhile */
+        struct partition *now = NULL;
+
+        rc = days_get(g, partition_day(p), false, &now, &e);
+        if (rc == 0)
+            rc = verify_one(f, g, now, &e);
+        partition_unref(now);
+    }
+    if (rc < 0 && rc != ERR_NOT_FOUND) { /* that one was dropped meanwhile */
         f->bad++;
         buf_printf(&f->line, "%s: DAMAGED: %s", partition_path(p), e.text);
         say(f);

@@ -59,8 +59,9 @@ static bool parse_rfc3339(struct str s, int64_t *ns)
     } else if (s.n - i != 1 || (s.p[i] | 0x20) != 'z') {
         return false;
     }
-    *ns = (days_of(c0 * 100 + c1, mo, d) * 86400 + (h - zh) * 3600 + (mi - zm) * 60 + sec) * 1000000000 + frac;
-    return true;
+    /* The years that nanoseconds of 64 bits reach: 1677 to 2262. */
+    return !__builtin_mul_overflow(days_of(c0 * 100 + c1, mo, d) * 86400 + (h - zh) * 3600 + (mi - zm) * 60 + sec, INT64_C(1000000000), ns) &&
+           !__builtin_add_overflow(*ns, frac, ns);
 }
 
 static void set_time(struct pipe_run *run, struct entry *en, int64_t ns)

@@ -214,6 +214,8 @@ static void make_old(struct world *w, struct partition *sealed)
         put_u32le(bytes + 16, m[i].about.columns);
         assert_int_equal(txn_put(day_write_txn(m[i].w), STR("R"), &(struct str){bytes, sizeof bytes}, 1, &e), 0);
         assert_int_equal(day_write_commit(m[i].w, partition_contained(sealed), &e), 0);
+    }
+    for (int i = 0; i < 2; i++) {
         assert_int_equal(store_day_put(w->db->store, m[i].signal, m[i].to, partition_contained(sealed), &e), 0);
         buckets_release(&m[i].b);
         stretches_release(&m[i].h);

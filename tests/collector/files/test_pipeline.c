@@ -247,6 +247,7 @@ static void records(void **state)
     feed(&b, "2026-01-01T00:00:00.4Z stdout F c d");
     feed(&b, "2026-01-01T00:00:00.5Z stdout F");
     feed(&b, "2026-01-01T00:00:00.5Z stdout X no");
+    feed(&b, "2291-01-01T00:00:00.2Z stdout F no time of ours");
     feed(&b, "2026-01-01T00:00:00.6Z stdout P end");
     pipeline_flush(&b.run, false, &due);
     assert_true(due != INT64_MAX);
@@ -255,6 +256,7 @@ static void records(void **state)
     assert_true(due == INT64_MAX);
     expect_out(&b, "{app=\"x\", stream=\"stderr\"}|e|1767225600200000000\n{app=\"x\", stream=\"stdout\"}|abc d|1767225600400000000\n"
                    "{app=\"x\", stream=\"stdout\"}||1767225600500000000\n{app=\"x\"}|2026-01-01T00:00:00.5Z stdout X no\n"
+                   "{app=\"x\"}|2291-01-01T00:00:00.2Z stdout F no time of ours\n"
                    "{app=\"x\", stream=\"stdout\"}|end|1767225600600000000\n");
     bench_close(&b);
 
