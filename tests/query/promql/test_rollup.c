@@ -463,20 +463,11 @@ static void test_histogram_behind_buckets(void **state)
     }
 }
 
-/* Values are compared without a sanitizer and under ASan; a race shows in a quarter of the queries, which take four times as long there. */
-static int rounds_of(int quick, int many)
-{
-#if defined(__SANITIZE_THREAD__)
-    quick /= 4;
-#endif
-    return getenv("TRIPOD_LONG") ? many : quick;
-}
-
 static void test_same_answers(void **state)
 {
     struct world *w = *state;
     uint64_t fewer = 0, as_many = 0;
-    int rounds = rounds_of(600, 20000);
+    int rounds = getenv("TRIPOD_LONG") ? 20000 : 600;
 
     for (int i = 0; i < rounds; i++) {
         struct asked a = random_query(w, w->to + DAY_MS / 2);
@@ -513,7 +504,7 @@ static void test_histograms(void **state)
 {
     struct world *w = *state;
     uint64_t fewer = 0;
-    int rounds = rounds_of(400, 10000);
+    int rounds = getenv("TRIPOD_LONG") ? 10000 : 400;
 
     for (int i = 0; i < rounds; i++) {
         struct asked a = random_hist_query(w, w->to + DAY_MS / 2);
