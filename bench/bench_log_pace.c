@@ -4,6 +4,7 @@
  * The lines of a file, again and again, each at the time at which it is sent, as Loki pushes (protobuf, snappy) over one connection. Twice
  * a second the server's memory is read. Told at the end: what was sent, the processor time it took, the memory as it went.
  */
+#include "bench/loki_push.h"
 #include "net/codec.h"
 #include "net/wire.h"
 
@@ -29,27 +30,7 @@ struct pace {
     int64_t sampled_ms;
 };
 
-static _Noreturn void give_up(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
 /* --- the server, from outside ---------------------------------------------------------------------------- */
-
-static double cpu_of(const char *pid)
-{
-    unsigned long user = 0, sys = 0;
-    char path[64];
-    FILE *f;
-
-    snprintf(path, sizeof path, "/proc/%s/stat", pid);
-    f = fopen(path, "re");
-    if (!f || fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys) != 2)
-        give_up(path);
-    fclose(f);
-    return (double)(user + sys) / (double)sysconf(_SC_CLK_TCK);
-}
 
 static void sample(struct pace *p)
 {
@@ -74,37 +55,6 @@ static void sample(struct pace *p)
 }
 
 /* --- pushes ------------------------------------------------------------------------------------------------- */
-
-static void send_all(int fd, struct str s)
-{
-    while (s.n) {
-        ssize_t n = send(fd, s.p, s.n, MSG_NOSIGNAL);
-
-        if (n <= 0)
-            give_up("send");
-        s = str_from(s, (size_t)n);
-    }
-}
-
-static int ask(int fd, struct str body)
-{
-    char head[300];
-    int n = snprintf(head, sizeof head, "POST /loki/api/v1/push HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: %zu\r\n\r\n", body.n);
-
-    send_all(fd, str_n(head, (size_t)n));
-    send_all(fd, body);
-    for (n = 0; n < (int)sizeof head - 1;) {
-        ssize_t got = read(fd, head + n, sizeof head - 1 - (size_t)n);
-
-        if (got <= 0)
-            give_up("read");
-        n += (int)got;
-        head[n] = '\0';
-        if (strstr(head, "\r\n\r\n"))
-            return atoi(head + 9);
-    }
-    return -1;
-}
 
 static void add_line(struct pace *p, struct str line)
 {

@@ -4,6 +4,7 @@
  *   bench_logs                 the decoders alone
  *   bench_logs PORT PID [N]    a running server: N pushes (default 300) over one connection, and the CPU time it took for them
  */
+#include "bench/loki_push.h"
 #include "collector/logs/level.h"
 #include "collector/logs/push.h"
 #include "net/codec.h"
@@ -107,52 +108,6 @@ static double run(reader *read, struct str body, uint64_t bytes, struct logs_rul
 }
 
 /* --- a running server ------------------------------------------------------------------------------------ */
-
-static double cpu_of(const char *pid)
-{
-    unsigned long user = 0, sys = 0;
-    char path[64];
-    FILE *f;
-
-    snprintf(path, sizeof path, "/proc/%s/stat", pid);
-    f = fopen(path, "re");
-    if (!f || fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys) != 2)
-        fprintf(stderr, "no process %s\n", pid);
-    if (f)
-        fclose(f);
-    return (double)(user + sys) / (double)sysconf(_SC_CLK_TCK);
-}
-
-static void send_all(int fd, struct str s)
-{
-    while (s.n) {
-        ssize_t n = send(fd, s.p, s.n, MSG_NOSIGNAL);
-
-        if (n <= 0)
-            exit(1);
-        s = str_from(s, (size_t)n);
-    }
-}
-
-static int ask(int fd, struct str body)
-{
-    char head[300];
-    int n = snprintf(head, sizeof head, "POST /loki/api/v1/push HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: %zu\r\n\r\n", body.n);
-
-    send_all(fd, str_n(head, (size_t)n));
-    send_all(fd, body);
-    for (n = 0; n < (int)sizeof head - 1;) {
-        ssize_t got = read(fd, head + n, sizeof head - 1 - (size_t)n);
-
-        if (got <= 0)
-            exit(1);
-        n += (int)got;
-        head[n] = '\0';
-        if (strstr(head, "\r\n\r\n"))
-            return atoi(head + 9);
-    }
-    return -1;
-}
 
 static int run_server(const char *port, const char *pid, int pushes)
 {

@@ -97,6 +97,26 @@ static void times_of(uint32_t target, int64_t from, uint32_t n, int64_t *t)
         t[k] = from + (int64_t)k * step_ms + (int64_t)(target * 977 % (step_ms - 100)) + draw(&g) % 8 + 1;
 }
 
+/* A day with all series and no samples. */
+static void begin_day(struct store *s, int32_t day, struct partition **p, struct day_writer **w)
+{
+    struct arena a = {0};
+    struct err e = {0};
+
+    if (store_day_make(s, "metrics", day, p, &e) < 0 || day_write_begin_as(*p, 9, true, w, &e) < 0)
+        die(&e);
+    for (uint32_t i = 0; i < nseries; i++) {
+        struct labels ls;
+        uint32_t sid;
+
+        arena_reset(&a);
+        labels_of(i, &a, &ls);
+        if (day_write_new(*w, labels_hash(&ls), &ls, &sid, &e) < 0)
+            die(&e);
+    }
+    arena_release(&a);
+}
+
 static void write_day(struct store *s, struct maker *gens, int32_t day)
 {
     uint32_t per_day = (uint32_t)(DAY_MS / step_ms);
@@ -107,17 +127,7 @@ static void write_day(struct store *s, struct maker *gens, int32_t day)
     int64_t t[STRIPE];
     double v[STRIPE];
 
-    if (store_day_make(s, "metrics", day, &p, &e) < 0 || day_write_begin_as(p, 9, true, &w, &e) < 0)
-        die(&e);
-    for (uint32_t i = 0; i < nseries; i++) {
-        struct labels ls;
-        uint32_t sid;
-
-        arena_reset(&a);
-        labels_of(i, &a, &ls);
-        if (day_write_new(w, labels_hash(&ls), &ls, &sid, &e) < 0)
-            die(&e);
-    }
+    begin_day(s, day, &p, &w);
     for (uint32_t from = 0; from < per_day; from += STRIPE) {
         uint32_t n = MIN(per_day - from, (uint32_t)STRIPE), column;
 
@@ -181,17 +191,7 @@ static void write_hist_day(struct store *s, struct latencies *gens, int32_t day)
     struct err e = {0};
     struct arena a = {0};
 
-    if (store_day_make(s, "metrics", day, &p, &e) < 0 || day_write_begin_as(p, 9, true, &w, &e) < 0)
-        die(&e);
-    for (uint32_t i = 0; i < nseries; i++) {
-        struct labels ls;
-        uint32_t sid;
-
-        arena_reset(&a);
-        labels_of(i, &a, &ls);
-        if (day_write_new(w, labels_hash(&ls), &ls, &sid, &e) < 0)
-            die(&e);
-    }
+    begin_day(s, day, &p, &w);
     for (uint32_t i = 0; i < nseries; i++) {
         arena_reset(&a);
         if (i % PER_TARGET == 0)

@@ -42,30 +42,34 @@ static void sums_add(struct sums *s, struct str level, int64_t minute, uint64_t 
 }
 
 static void said(struct verify *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void said(struct verify *v, const char *fmt, ...)
+static void found(struct verify *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void print_line(struct verify *v, const char *fmt, va_list ap)
 {
     char line[5000];
-    va_list ap;
 
-    va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
-    va_end(ap);
     if (v->print)
         v->print(v->arg, line);
 }
 
-static void found(struct verify *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void found(struct verify *v, const char *fmt, ...)
+static void said(struct verify *v, const char *fmt, ...)
 {
-    char line[1400];
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(line, sizeof line, fmt, ap);
+    print_line(v, fmt, ap);
     va_end(ap);
+}
+
+static void found(struct verify *v, const char *fmt, ...)
+{
+    va_list ap;
+
     v->findings++;
-    if (v->print)
-        v->print(v->arg, line);
+    va_start(ap, fmt);
+    print_line(v, fmt, ap);
+    va_end(ap);
 }
 
 static void verify_times(struct verify *v, const struct log_slice_dir *d, uint32_t slice, uint32_t b, const int64_t *t)

@@ -2,7 +2,6 @@
 #include "logstore/day_file.h"
 #include "logstore/dump.h"
 #include "logstore/logstore.h"
-#include "store/store.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,10 +11,12 @@
 
 #include <cmocka.h>
 
+#include "tests/logstore/house.h"
+
 #define S INT64_C(1000000000)
 
 struct world {
-    char dir[64];
+    char dir[TEMP_DIR_MAX];
     struct store *store;
     struct logstore *ls;
     int64_t now;
@@ -23,23 +24,17 @@ struct world {
 
 static void open_world(struct world *w)
 {
-    struct logstore_opts lo;
     struct store_opts so;
-    struct err e = {0};
 
     store_opts_default(&so);
     so.dir = w->dir;
     so.upkeep_interval_ms = 3600 * 1000;
-    logstore_opts_default(&lo);
-    if (store_open(&so, &w->store, &e) < 0 || logstore_new(w->store, &lo, &w->ls, &e) < 0 || store_recover(w->store, &e) < 0 ||
-        store_start(w->store, &e) < 0)
-        fail_msg("%s", e.text);
+    house_open(&so, NULL, NULL, &w->store, &w->ls);
 }
 
 static void close_world(struct world *w)
 {
-    store_close(w->store);
-    logstore_free(w->ls);
+    house_close(w->store, w->ls);
 }
 
 /* Two slices of 100 rows each, in the minutes before noon of yesterday. */
@@ -52,8 +47,7 @@ static int set_up(void **state)
     struct log_batch b = {.streams = &in, .nstreams = 1, .rows = rows, .nrows = 100, .meta = &level};
     struct err e = {0};
 
-    strcpy(w->dir, "/tmp/test_log_day.XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
+    temp_dir(w->dir, "test_log_day");
     w->now = (clock_wall_ns() / (86400 * S) - 1) * 86400 * S + 43200 * S;
     open_world(w);
     for (int i = 0; i < 2; i++) {
@@ -68,12 +62,11 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct world *w = *state;
-    char cmd[128];
 
     close_world(w);
-    snprintf(cmd, sizeof cmd, "rm -rf %s", w->dir);
+    temp_remove(w->dir);
     free(w);
-    return system(cmd);
+    return 0;
 }
 
 static struct partition *day(struct world *w)

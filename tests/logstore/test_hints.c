@@ -3,7 +3,6 @@
  * that may matter, and nearly nothing else is read.
  */
 #include "logstore/logstore.h"
-#include "store/store.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,11 +12,13 @@
 
 #include <cmocka.h>
 
+#include "tests/logstore/house.h"
+
 enum { ROWS = 200 };
 #define S INT64_C(1000000000)
 
 struct world {
-    char dir[64];
+    char dir[TEMP_DIR_MAX];
     struct store *store;
     struct logstore *ls;
     int64_t now;
@@ -50,20 +51,14 @@ static void fill(struct world *w)
 static int set_up(void **state)
 {
     struct world *w = *state = x_zalloc(sizeof *w);
-    struct logstore_opts lo;
     struct store_opts so;
-    struct err e = {0};
 
-    strcpy(w->dir, "/tmp/test_log_hints.XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
+    temp_dir(w->dir, "test_log_hints");
     w->now = (clock_wall_ns() / (86400 * S) - 1) * 86400 * S + 43200 * S;
     store_opts_default(&so);
     so.dir = w->dir;
     so.upkeep_interval_ms = 3600 * 1000;
-    logstore_opts_default(&lo);
-    if (store_open(&so, &w->store, &e) < 0 || logstore_new(w->store, &lo, &w->ls, &e) < 0 || store_recover(w->store, &e) < 0 ||
-        store_start(w->store, &e) < 0)
-        fail_msg("%s", e.text);
+    house_open(&so, NULL, NULL, &w->store, &w->ls);
     fill(w);
     return 0;
 }
@@ -71,13 +66,11 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct world *w = *state;
-    char cmd[128];
 
-    store_close(w->store);
-    logstore_free(w->ls);
-    snprintf(cmd, sizeof cmd, "rm -rf %s", w->dir);
+    house_close(w->store, w->ls);
+    temp_remove(w->dir);
     free(w);
-    return system(cmd);
+    return 0;
 }
 
 /* Rows that a select with the hint gives out, by stream; *skipped: blocks whose filter was enough. */
