@@ -20,7 +20,16 @@ struct re2_prog {
 
 namespace
 {
-enum { MEM_MAX = 8 << 20, GROUPS_ON_STACK = 16 };
+enum { MEM_MAX = 8 << 20, MEM_COUNTED = 2 << 20, SHORT_PROGRAM = 10000, GROUPS_ON_STACK = 16 };
+
+/* x{n} or the like; or what looks like it. */
+bool is_counted(const char *p, size_t n)
+{
+    for (size_t i = 0; i + 1 < n; i++)
+        if (p[i] == '{' && p[i + 1] >= '0' && p[i + 1] <= '9')
+            return true;
+    return false;
+}
 
 const char *words_of(RE2::ErrorCode code)
 {
@@ -59,16 +68,35 @@ const char *words_of(RE2::ErrorCode code)
 }
 } // namespace
 
+/*
+ * What RE2 does to a program takes time by the square of its length where much of it may be left out, as in x{1,1000}: of such
+ * patterns a text of 2 KB made programs that took over a minute. Those that count get a quarter of the memory for programs,
+ * ten seconds of work or so; and all the memory for matching when it turns out that they are short.
+ */
+static re2_prog *compile(const re2::StringPiece &pattern, RE2::Options &o)
+{
+    re2_prog *r;
+
+    if (is_counted(pattern.data(), pattern.size())) {
+        o.set_max_mem(MEM_COUNTED);
+        r = new re2_prog(pattern, o);
+        if (!r->re.ok() || r->re.ProgramSize() > SHORT_PROGRAM)
+            return r;
+        delete r;
+    }
+    o.set_max_mem(MEM_MAX);
+    return new re2_prog(pattern, o);
+}
+
 enum re2_fault re2_new(const char *p, size_t n, bool dotall, bool nocase, struct re2_prog **out, char *words,
                        size_t cap)
 {
     RE2::Options o;
 
     o.set_log_errors(false);
-    o.set_max_mem(MEM_MAX);
     o.set_dot_nl(dotall);
     o.set_case_sensitive(!nocase);
-    re2_prog *r = new re2_prog(re2::StringPiece(p, n), o);
+    re2_prog *r = compile(re2::StringPiece(p, n), o);
     if (!r->re.ok()) {
         const std::string &arg = r->re.error_arg();
         enum re2_fault fault = r->re.error_code() == RE2::ErrorPatternTooLarge ? RE2_TOO_BIG : RE2_BAD;

@@ -65,7 +65,7 @@ int day_view_open(struct partition *p, struct day_view **out, struct err *e);
 void day_view_close(struct day_view *v);
 uint32_t day_view_nseries(const struct day_view *v);
 
-/* Long walks over the index of the view ask these limits, which live as long as it, and end with ERR_CANCELED. Set before it is shared. */
+/* Long walks over the index of the view ask these limits, which live as long as it, and end with what they say. Set before it is shared. */
 void day_view_limit(struct day_view *v, const struct tsdb_limits *limits);
 /* sids of series that match. Regexes run over distinct values, facts first (sets, prefixes). The bitmap is the caller's
  * to free. */

@@ -270,10 +270,10 @@ struct day_view {
     struct buf canonical;
     struct walk walk; /* of the match at hand */
 };
-/* ERR_CANCELED when nobody waits for the match any more. Under view.mu. */
+/* Gives way; <0 when the limits of the match say so. Under view.mu, which only the query that matches ever waits for. */
 static inline int view_walk(struct day_view *v, uint32_t work, struct err *e)
 {
-    return walk_must_end(&v->walk, work) ? err_set(e, ERR_CANCELED, "stopped") : 0;
+    return walk_pace(&v->walk, work, e);
 }
 int segment_dir(struct day_view *v, struct segment *s, const struct seg_dir **out, struct err *e);
 int segment_ids(struct day_view *v, struct segment *s, const struct hash128 **out, struct err *e); /* takes view.mu */

@@ -6,9 +6,13 @@
 #include "tsdb/walk.h"
 
 /*
- * Refs of live series that match all, ascending; free() them. Under index_lock. Whoever gives a walk looks at walk.ended
- * afterwards: then the refs are not to be used.
+ * Refs of live series that match all, ascending; free() them. Takes the index lock, shared, and holds it when it returns 0: the
+ * refs are good until the caller lets go of it. <0: the limits (may be NULL) said so, and it is not held. The caller is inside an
+ * epoch.
  */
-uint32_t *head_match(const struct head *h, const struct matcher *m, uint32_t nm, struct walk *walk, uint32_t *n);
+int head_match(struct head *h, const struct matcher *m, uint32_t nm, const struct tsdb_limits *limits, uint32_t **refs, uint32_t *n,
+               struct err *e);
+/* Refs of all live series, ascending; free() them. Under the index lock. */
+uint32_t *head_all(const struct head *h, uint32_t *n);
 
 #endif

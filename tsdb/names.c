@@ -56,23 +56,29 @@ static void add_pair(struct found *f, const struct symbols *sy, const struct hea
 static void all_of_head(struct tsdb *db, struct str name, struct found *f)
 {
     const struct symbols *sy = &db->head.symbols;
-    uint32_t id = name.n ? name_find(sy, name) : SYMBOL_NONE;
+    uint32_t id;
 
+    pthread_rwlock_rdlock(&db->head.index_lock);
+    id = name.n ? name_find(sy, name) : SYMBOL_NONE;
     for (uint32_t i = 0; name.n == 0 && i < sy->nnames; i++)
         if (name_get(sy, i)->npairs)
             found_add(f, name_get(sy, i)->text);
     for (uint32_t i = 0; id != SYMBOL_NONE && i < name_get(sy, id)->npairs; i++)
         found_add(f, pair_value(pair_get(sy, name_get(sy, id)->pairs[i])));
+    pthread_rwlock_unlock(&db->head.index_lock);
 }
 
-static void matched_of_head(struct tsdb_select *s, struct str name, const struct matcher *m, uint32_t nm,
-                            struct found *f)
+static int matched_of_head(struct tsdb_select *s, struct str name, const struct matcher *m, uint32_t nm,
+                           struct found *f, struct err *e)
 {
     struct head *h = &s->db->head;
-    struct walk walk = {0};
-    uint32_t n, *refs = head_match(h, m, nm, &walk, &n);
-    uint8_t *seen = x_zalloc(h->symbols.npairs / 8 + 1);
+    uint32_t n, *refs;
+    uint8_t *seen;
+    int code = head_match(h, m, nm, NULL, &refs, &n, e);
 
+    if (code < 0)
+        return code;
+    seen = x_zalloc(h->symbols.npairs / 8 + 1);
     for (uint32_t i = 0; i < n; i++) {
         const struct series *x = head_series(h, refs[i]);
         if (!in_window(s, x))
@@ -85,8 +91,10 @@ static void matched_of_head(struct tsdb_select *s, struct str name, const struct
             add_pair(f, &h->symbols, pair_get(&h->symbols, pair), name);
         }
     }
+    pthread_rwlock_unlock(&h->index_lock);
     free(seen);
     free(refs);
+    return 0;
 }
 
 static int of_day(struct day_view *v, struct str name, const struct matcher *m, uint32_t nm, struct found *f,
@@ -110,13 +118,12 @@ static int find(struct tsdb *db, struct str name, const struct matcher *m, uint3
     int rc = 0;
 
     s->rollup = TSDB_ROLLUP_THIN; /* days whose samples are gone have names too */
-    pthread_rwlock_rdlock(&db->head.index_lock);
     if (nm)
-        matched_of_head(s, name, m, nm, f);
+        rc = matched_of_head(s, name, m, nm, f, e);
     else if (reaches_head(db, mint, maxt))
         all_of_head(db, name, f);
-    pthread_rwlock_unlock(&db->head.index_lock);
-    rc = select_open_days(s, e);
+    if (rc == 0)
+        rc = select_open_days(s, e);
     for (uint32_t d = 0; rc == 0 && d < s->ndays; d++)
         rc = of_day(s->days[d], name, m, nm, f, e);
     tsdb_select_close(s);

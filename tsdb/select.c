@@ -27,28 +27,22 @@ static uint32_t add_series(struct tsdb_select *s, struct series *head)
     return s->n++;
 }
 
-/* A walk was stopped: the limits know why. */
-static int ended(const struct tsdb_select *s, struct err *e)
-{
-    int code = s->limits.check(s->limits.arg, 0, 0, e);
-
-    return code < 0 ? code : err_set(e, ERR_CANCELED, "the select was stopped");
-}
-
 /* Between walks, with no lock held: gives way to others, too. */
 static int pace(const struct tsdb_select *s, uint32_t i, struct err *e)
 {
     return i % CHECK_SERIES == 0 && s->limits.check ? s->limits.check(s->limits.arg, 0, 0, e) : 0;
 }
 
-/* What the index would have found, series by series. Under index_lock. */
-static uint32_t *scan_head(const struct head *h, const struct tsdb_select_opts *o, struct walk *walk, uint32_t *n)
+/* What the index would have found, series by series. Holds index_lock, shared, afterwards. */
+static uint32_t *scan_head(struct head *h, const struct tsdb_select_opts *o, uint32_t *n)
 {
-    uint32_t *refs = head_match(h, NULL, 0, walk, n), kept = 0;
+    uint32_t *refs, kept = 0;
     struct arena a = {0};
     struct labels ls;
 
-    for (uint32_t i = 0; i < *n && !walk_must_end(walk, WALK_A_VALUE); i++) {
+    pthread_rwlock_rdlock(&h->index_lock);
+    refs = head_all(h, n);
+    for (uint32_t i = 0; i < *n; i++) {
         arena_reset(&a);
         head_labels(h, head_series(h, refs[i]), &a, &ls);
         if (matchers_match(o->matchers, o->nmatchers, &ls))
@@ -84,22 +78,19 @@ static int scan_day(struct day_view *v, const struct tsdb_select_opts *o, roarin
 static int match_head(struct tsdb_select *s, const struct tsdb_select_opts *o, struct err *e)
 {
     struct head *h = &s->db->head;
-    struct walk walk = {.limits = &s->limits};
-    struct series **found = NULL;
+    struct series **found;
     uint32_t n, *refs;
 
-    pthread_rwlock_rdlock(&h->index_lock);
+    if (o->no_index)
+        refs = scan_head(h, o, &n);
+    else if (head_match(h, o->matchers, o->nmatchers, &s->limits, &refs, &n, e) < 0)
+        return e->code;
     s->floor = atomic_load(&s->db->keep_floor);
-    refs = o->no_index ? scan_head(h, o, &walk, &n) : head_match(h, o->matchers, o->nmatchers, &walk, &n);
-    if (!walk.ended) {
-        found = x_alloc(sizeof(struct series *) * n);
-        for (uint32_t i = 0; i < n; i++)
-            found[i] = head_series(h, refs[i]);
-    }
+    found = x_alloc(sizeof(struct series *) * n);
+    for (uint32_t i = 0; i < n; i++)
+        found[i] = head_series(h, refs[i]);
     pthread_rwlock_unlock(&h->index_lock);
     free(refs);
-    if (walk.ended)
-        return ended(s, e);
     s->heads = found;
     s->n = s->cap = n;
     return 0;
@@ -273,7 +264,7 @@ static int match_day(struct tsdb_select *s, const struct tsdb_select_opts *o, ui
     int rc = o->no_index ? scan_day(v, o, &found, e) : day_view_match(v, o->matchers, o->nmatchers, &found, e);
 
     if (rc < 0)
-        return rc == ERR_CANCELED ? ended(s, e) : rc;
+        return rc;
     if (!m) {
         rc = add_all(s, found, e);
         roaring_bitmap_free(found);

@@ -152,6 +152,7 @@ static int collect_set(struct api_call *k, struct query *q, const struct match_s
 
     if (code < 0)
         return code;
+    query_expect(q, (uint64_t)tsdb_select_series(sel) * QUERY_A_SERIES);
     for (uint32_t i = 0; code == 0 && i < tsdb_select_parts(sel); i++)
         code = collect_part(q, sel, i, f, e);
     *nwarnings = tsdb_select_warnings(sel, &w);

@@ -117,6 +117,7 @@ static int read_one(struct reading *rd, const struct read_query *rq, struct err 
 
     if (code < 0)
         return code;
+    query_expect(rd->q, (uint64_t)tsdb_select_series(sel) * QUERY_A_SERIES);
     rd->v = arena_array(&rd->q->arena, struct encoded, tsdb_select_series(sel) + 1);
     for (uint32_t i = 0; code == 0 && i < tsdb_select_parts(sel); i++)
         code = read_part(rd, sel, i, e);

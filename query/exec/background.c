@@ -4,11 +4,13 @@
 #include "base/base.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MS = 1000000, TICK_NS = BACKGROUND_STILL_MS * MS / 2, STILL_TICKS = 2 };
+enum { MS = 1000000, TICK_NS = BACKGROUND_STILL_MS * MS / 2, STILL_TICKS = 2, SHARE_NS = TICK_NS / 8 };
 
 /* Of a thread in the background, linked under mu. */
 struct background_thread {
@@ -39,11 +41,29 @@ static int64_t cpu_ns(clockid_t clock)
 
 /* --- the watcher ----------------------------------------------------------------------------------------- */
 
+/* Does it want a processor, or wait for something else? proc(5): the state stands behind the name in brackets. */
+static bool wants_processor(pid_t tid)
+{
+    char path[64], text[256], *state;
+    ssize_t n;
+    int fd;
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return true;
+    n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[MAX(n, 0)] = 0;
+    state = strrchr(text, ')');
+    return !state || str_starts(str_of(state), STR(") R"));
+}
+
 static bool is_starved(struct background_thread *t)
 {
     int64_t ran_ns = cpu_ns(t->cpu);
 
-    t->still = ran_ns == t->ran_ns ? t->still + 1 : 0;
+    t->still = ran_ns - t->ran_ns <= SHARE_NS && wants_processor(t->tid) ? t->still + 1 : 0;
     t->ran_ns = ran_ns;
     return t->still >= STILL_TICKS;
 }

@@ -6,9 +6,9 @@
  * (neither CAP_SYS_NICE nor RLIMIT_NICE 20 or more, Linux sched(7)) none is sent, and everything else works as well.
  *
  * (1) A thread goes to the background and comes back by itself; it has come back before it ends.
- * (2) A thread in the background that gets no processor for BACKGROUND_STILL_MS is brought back by a watcher, and all may
- *     stay in front for BACKGROUND_PARDON_MS: on a host that is busy with other things long queries get their share, and a
- *     lock held in the background is not held for long.
+ * (2) A thread in the background that wants a processor and gets an eighth of one or less for BACKGROUND_STILL_MS is brought
+ *     back by a watcher, and all may stay in front for BACKGROUND_PARDON_MS: on a host that is busy with other things long
+ *     queries get their share, and a lock held in the background is not held for long.
  */
 #ifndef QUERY_BACKGROUND_H
 #define QUERY_BACKGROUND_H
@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { BACKGROUND_STILL_MS = 20, BACKGROUND_PARDON_MS = 1000 };
+enum { BACKGROUND_STILL_MS = 20, BACKGROUND_PARDON_MS = 200 };
 
 struct background_thread;
 

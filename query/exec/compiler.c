@@ -9,6 +9,7 @@
 #include "query/exec/compiler.h"
 
 #include "base/regex_long.h"
+#include "query/exec/background.h"
 #include "query/exec/exec.h"
 
 #include <stdlib.h>
@@ -29,11 +30,11 @@ struct job {
     struct err why;
 };
 
-void compiler_init(struct compiler *c)
+void compiler_init(struct compiler *c, struct background *b)
 {
     pthread_condattr_t attr;
 
-    *c = (struct compiler){.pool = NULL};
+    *c = (struct compiler){.background = b};
     pthread_mutex_init(&c->mu, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -66,8 +67,11 @@ static void run_job(void *arg)
     pthread_mutex_lock(&c->mu);
     left = j->left; /* (2) */
     pthread_mutex_unlock(&c->mu);
-    if (!left)
+    if (!left) {
+        background_enter(c->background, clock_mono_ns());
         code = regex_compile(j->pattern, j->flags, &re, &why);
+        background_leave(c->background);
+    }
     pthread_mutex_lock(&c->mu);
     j->code = code;
     j->re = re;

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+struct background;
 struct pool;
 struct query;
 
@@ -15,9 +16,11 @@ struct compiler {
     pthread_mutex_t mu; /* for the condition, each job's end, and: */
     pthread_cond_t done;
     struct pool *pool; /* made when the first is needed */
+    struct background *background;
 };
 
-void compiler_init(struct compiler *c);
+/* It compiles in the background. */
+void compiler_init(struct compiler *c, struct background *b);
 /* No query may run. Waits for what is being compiled. */
 void compiler_release(struct compiler *c);
 /* regex_new of this thread works for q from here on, or for none (NULL). Returns for which it did. */

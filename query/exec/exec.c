@@ -25,8 +25,8 @@
 
 enum {
     TRIM_BYTES = 64 << 20, /* given back by queries: the allocator is told to return what it keeps */
-    TRIM_STEP_BYTES = 32 << 20,
-    TRIM_MS = 250,  /* between two steps */
+    TRIM_STEP_BYTES = 8 << 20,
+    TRIM_MS = 60,   /* between two steps */
     LOOK_MS = 1000, /* while there is nothing to return */
     LONG_WORK = 2000000
 };
@@ -120,11 +120,13 @@ static void *return_memory(void *arg)
         closing = en->closing;
         idle = en->first == NULL;
         pthread_mutex_unlock(&en->mu);
+        background_enter(&en->turns.background, clock_mono_ns());
         chunks_trim(TRIM_STEP_BYTES);
         if (idle && atomic_load(&en->given_back) >= TRIM_BYTES) {
             atomic_store(&en->given_back, 0);
             malloc_trim(0); /* else the allocator keeps what many threads took in pieces */
         }
+        background_leave(&en->turns.background);
     }
     return NULL;
 }
@@ -155,7 +157,7 @@ struct query_engine *query_engine_new(const struct query_engine_opts *o)
         en->opts.processors = (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
     pthread_mutex_init(&en->mu, NULL);
     turns_init(&en->turns, en->opts.processors);
-    compiler_init(&en->compiler);
+    compiler_init(&en->compiler, &en->turns.background);
     en->next_id = 1;
     if (en->opts.concurrent_max == 0)
         en->opts.concurrent_max = 1;

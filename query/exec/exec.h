@@ -70,6 +70,7 @@ void query_end(struct query *q);
  * only when it has taken long.
  */
 void query_expect(struct query *q, uint64_t work);
+enum { QUERY_A_SERIES = 256 }; /* the work of a series whose labels are copied, sorted and written out */
 /*
  * This thread stops working for q, or is about to wait (for helpers, for a client): long queries share the processors in
  * turns, and its turn passes on at once. Never needed, always good.

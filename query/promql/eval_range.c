@@ -388,6 +388,7 @@ int eval_matrix(struct eval *ev, const struct node *n, int64_t at, struct promql
             rollup_say(ev, sel, &used, false);
             if (sel->cost)
                 sel->cost->reads |= used.reads;
+            query_expect(ev->q, (uint64_t)tsdb_select_series(select) * QUERY_A_SERIES);
         }
         for (uint32_t i = 0; code == 0 && i < tsdb_select_parts(select); i++)
             code = matrix_part(ev, select, i, out, e);

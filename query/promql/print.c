@@ -105,9 +105,15 @@ static void put_extended(struct buf *out, const struct node *selector)
         buf_putz(out, " smoothed");
 }
 
+/* An empty name before all others: behind another one it would be a second name, which does not parse. */
+static struct str order_of(struct str text)
+{
+    return str_eq(text, STR(LABEL_NAME "=\"\"")) ? str_n(text.p, text.n - 1) : text;
+}
+
 static int by_text(const void *a, const void *b)
 {
-    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+    return str_cmp(order_of(*(const struct str *)a), order_of(*(const struct str *)b));
 }
 
 /* name{matchers}: the matchers in the order of their texts; without the name's own. */

@@ -1,5 +1,6 @@
 /* test_regex.c - the cheap ways against RE2, facts against what really matches, Go's view of bad bytes, templates. */
 #include "base/regex.c"
+#include "base/clock.h"
 #include "tests/base/prop.h"
 
 static struct regex *make(const char *pattern, unsigned flags)
@@ -91,6 +92,31 @@ static void limits(void **state)
     r = make("((a?){20}){20}(a{20}){20}", REGEX_ANCHORED);
     assert_false(regex_match(r, STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab")));
     regex_free(r);
+}
+
+/* The time a program takes to make grows with its square where parts may be left out: 2 KB of this took over a minute. */
+static void counted(void **state)
+{
+    struct regex *r = NULL;
+    struct buf b = {0};
+    struct err e;
+    int64_t began_ns = clock_thread_cpu_ns();
+
+    (void)state;
+    for (int i = 0; i < 220; i++)
+        buf_putz(&b, "a{1,1000}");
+    assert_int_equal(regex_new(buf_str(&b), REGEX_ANCHORED, &r, &e), ERR_LIMIT);
+    assert_string_equal(e.text, "error parsing regexp: expression too large");
+    assert_true(clock_thread_cpu_ns() - began_ns < INT64_C(20000000000));
+    buf_reset(&b);
+    for (int i = 0; i < 9; i++)
+        buf_putz(&b, ".{0,1000}x");
+    buf_putz(&b, "[0-9]{2,3}");
+    r = make(buf_z(&b), REGEX_ANCHORED);
+    assert_true(regex_match(r, STR("xx--xxx some x text xx12x123")));
+    assert_false(regex_match(r, STR("xx--xxx some x text xx12x1")));
+    regex_free(r);
+    buf_release(&b);
 }
 
 /* --- facts ------------------------------------------------------------------------------------------ */
@@ -367,6 +393,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(anchoring), cmocka_unit_test(refused),   cmocka_unit_test(limits),
+        cmocka_unit_test(counted),
         cmocka_unit_test(facts),     cmocka_unit_test(big_sets),  cmocka_unit_test(facts_against_re2),
         cmocka_unit_test(groups),    cmocka_unit_test(templates),
     };

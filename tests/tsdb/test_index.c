@@ -159,10 +159,11 @@ static void test_match(void **state)
         }
 }
 
-static bool stop_at_once(void *asked)
+static int stop_at_once(void *asked, uint64_t samples, uint64_t bytes, struct err *e)
 {
+    assert_int_equal(samples + bytes, 0);
     ++*(uint32_t *)asked;
-    return true;
+    return err_set(e, ERR_TIMEOUT, "enough");
 }
 
 /* A match that nobody waits for any more ends; one that is short is done before it looks up. */
@@ -170,14 +171,15 @@ static void test_stopped(void **state)
 {
     struct fixture *f = *state;
     uint32_t asked = 0;
-    struct tsdb_limits limits = {.must_stop = stop_at_once, .arg = &asked};
+    struct tsdb_limits limits = {.check = stop_at_once, .arg = &asked};
     roaring_bitmap_t *got;
     struct matcher m;
     struct err e;
 
     must(matcher_init(&m, MATCH_RE, STR("id"), STR(".*[0-9]9.*x?"), &e), &e);
     day_view_limit(f->v, &limits);
-    assert_int_equal(day_view_match(f->v, &m, 1, &got, &e), ERR_CANCELED);
+    assert_int_equal(day_view_match(f->v, &m, 1, &got, &e), ERR_TIMEOUT);
+    assert_string_equal(e.text, "enough");
     assert_int_equal(asked, 1);
     matcher_release(&m);
     day_view_limit(f->v, NULL);

@@ -59,14 +59,40 @@ static void test_there_and_back(void **state)
     }
 }
 
-/* One that does not run looks like one that may not. */
+static void *burn(void *stop)
+{
+    while (!atomic_load((_Atomic bool *)stop))
+        ;
+    return NULL;
+}
+
+static void stay_on_this_processor(cpu_set_t *before)
+{
+    cpu_set_t here;
+
+    CPU_ZERO(&here);
+    CPU_SET(sched_getcpu(), &here);
+    assert_int_equal(sched_getaffinity(0, sizeof *before, before), 0);
+    assert_int_equal(sched_setaffinity(0, sizeof here, &here), 0);
+}
+
 static void test_starved(void **state)
 {
     struct background *b = front(state);
+    _Atomic bool stop = false;
+    cpu_set_t before;
+    pthread_t busy;
+    int64_t began_ns;
 
-    background_enter(b, clock_mono_ns());
-    for (int i = 0; i < 100 && sched_getscheduler(0) != SCHED_OTHER; i++)
-        sleep_ms(5 * BACKGROUND_STILL_MS);
+    stay_on_this_processor(&before);
+    assert_int_equal(pthread_create(&busy, NULL, burn, &stop), 0);
+    began_ns = clock_mono_ns();
+    background_enter(b, began_ns);
+    while (sched_getscheduler(0) != SCHED_OTHER && clock_mono_ns() - began_ns < 60000 * (int64_t)MS)
+        ;
+    atomic_store(&stop, true);
+    pthread_join(busy, NULL);
+    sched_setaffinity(0, sizeof before, &before);
     assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
     background_enter(b, clock_mono_ns()); /* learns of it */
     background_enter(b, clock_mono_ns()); /* and is let off */
@@ -74,6 +100,22 @@ static void test_starved(void **state)
     assert_null(b->first);
     background_enter(b, clock_mono_ns() + (BACKGROUND_PARDON_MS + 1) * (int64_t)MS);
     assert_ptr_equal(b->first, &mine);
+}
+
+/* Who waits for something else is not brought back. (On a busy host one that has just woken up may be.) */
+static void test_asleep(void **state)
+{
+    struct background *b = front(state);
+    bool stayed = false;
+
+    for (int i = 0; i < 20 && !stayed; i++) {
+        background_enter(b, clock_mono_ns());
+        sleep_ms(10 * BACKGROUND_STILL_MS);
+        stayed = sched_getscheduler(0) == SCHED_IDLE;
+        background_leave(b);
+        atomic_store(&b->pardon_until_ns, 0);
+    }
+    assert_true(stayed);
 }
 
 static void *go_and_come(void *arg)
@@ -139,6 +181,7 @@ int main(void)
         cmocka_unit_test(test_without_rights),
         cmocka_unit_test_setup_teardown(test_there_and_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_starved, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_asleep, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many, setup, teardown),
     };
 

@@ -29,6 +29,7 @@ static void one_line(void **state)
         {"foo{b='x',a!=`y`}", "foo{a!=\"y\",b=\"x\"}"},
         {"{'x.y'}", "{__name__=\"x.y\"}"},
         {"{__name__='foo'}", "{__name__=\"foo\"}"},
+        {"{'',' ',a='x'}", "{__name__=\"\",__name__=\" \",a=\"x\"}"},
         {"SUM(foo) BY (a,'b c')", "sum by (a, \"b c\") (foo)"},
         {"sum without () (foo)", "sum without () (foo)"},
         {"a ATAN2 b", "a atan2 b"},
