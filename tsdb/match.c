@@ -60,13 +60,20 @@ static void judge(const struct head *h, struct test *t, uint32_t pair)
     t->verdicts[pair] = matcher_matches(t->m, pair_value(pair_get(&h->symbols, pair))) ? YES : NO;
 }
 
-static void make_room(struct test *t, uint32_t npairs)
+static enum verdict verdict_of(const struct head *h, struct test *t, uint32_t pair)
 {
-    if (npairs <= t->nverdicts)
-        return;
-    t->verdicts = x_realloc(t->verdicts, npairs);
-    memset(t->verdicts + t->nverdicts, UNKNOWN, npairs - t->nverdicts);
-    t->nverdicts = npairs;
+    uint32_t npairs = h->symbols.npairs;
+
+    if (pair >= t->nverdicts) {
+        uint8_t *more = x_zalloc(npairs); /* all UNKNOWN */
+
+        if (t->nverdicts)
+            memcpy(more, t->verdicts, t->nverdicts);
+        free(t->verdicts);
+        t->verdicts = more;
+        t->nverdicts = npairs;
+    }
+    return t->verdicts[pair];
 }
 
 /* (1) */
@@ -94,7 +101,7 @@ static bool matches_pair(const struct head *h, struct test *t, uint32_t pair)
 {
     if (t->m->op == MATCH_EQ)
         return pair == t->eq;
-    if (t->verdicts[pair] == UNKNOWN) {
+    if (verdict_of(h, t, pair) == UNKNOWN) {
         if (may_judge(t))
             judge(h, t, pair);
         else
@@ -164,7 +171,7 @@ static void list_pairs(const struct head *h, struct test *t, struct walk *walk)
     for (uint32_t i = 0; i < name->npairs && !walk_must_end(walk, 1); i++) {
         uint32_t pair = name->pairs[i];
 
-        if (f && t->verdicts[pair] == UNKNOWN)
+        if (f && verdict_of(h, t, pair) == UNKNOWN)
             judge_by_facts(h, t, f, pair);
         if (matches_pair(h, t, pair))
             add_pair(h, t, pair);
@@ -270,8 +277,6 @@ static void begin_try(struct match *x)
         t->npairs = t->nnoted = 0;
         t->judged = 0;
         t->judge_until_ns = x->tries < TRIES_MAX ? clock_mono_ns() + judge_locked_ns : INT64_MAX;
-        if (t->m->op != MATCH_EQ)
-            make_room(t, sy->npairs);
         t->series = 0;
         t->listed = false;
         t->name = name_find(sy, t->m->name);
