@@ -2,6 +2,7 @@
  * removal. */
 #include "tsdb/samples.c"
 
+#include "tests/tsdb/head_series.h"
 #include "tsdb/head_read.h"
 #include "tsdb/match.h"
 
@@ -101,19 +102,6 @@ static void test_postings(void **state)
     postings_release(&ps);
 }
 
-static uint32_t add_series(struct head *h, uint32_t k)
-{
-    char text[32];
-    uint32_t pairs[3];
-    struct hash128 id = hash128(&k, sizeof k);
-
-    snprintf(text, sizeof text, "id-%u", k);
-    pairs[0] = pair_intern(&h->symbols, name_intern(&h->symbols, STR("__name__")), STR("m"));
-    pairs[1] = pair_intern(&h->symbols, name_intern(&h->symbols, STR("id")), str_of(text));
-    pairs[2] = pair_intern(&h->symbols, name_intern(&h->symbols, STR("job")), k % 2 ? STR("a") : STR("b"));
-    return head_add(h, id, pairs, 3);
-}
-
 /* Series of one scrape share a column; a gap makes a new chunk, not a new column; late rows are merged in. */
 static void test_columns(void **state)
 {
@@ -205,13 +193,6 @@ static void test_random_series(void **state)
     }
     head_reader_release(&r);
     head_release(&h);
-}
-
-static bool is_odd(void *arg, uint32_t ref, const struct series *s)
-{
-    (void)arg;
-    (void)s;
-    return ref & 1;
 }
 
 /* A dropped gen is freed once no reader needs it; series go, their pairs are used again, their refs are not. */

@@ -1,4 +1,5 @@
 /* test_match.c - matchers over the head while nobody waits for the answer any more, and while the head changes. */
+#include "tests/tsdb/head_series.h"
 #include "tsdb/match.c"
 
 #include <setjmp.h>
@@ -6,26 +7,6 @@
 #include <stdio.h>
 
 #include <cmocka.h>
-
-static uint32_t add_series(struct head *h, uint32_t k)
-{
-    char text[32];
-    uint32_t pairs[3];
-    struct hash128 id = hash128(&k, sizeof k);
-
-    snprintf(text, sizeof text, "id-%u", k);
-    pairs[0] = pair_intern(&h->symbols, name_intern(&h->symbols, STR("__name__")), STR("m"));
-    pairs[1] = pair_intern(&h->symbols, name_intern(&h->symbols, STR("id")), str_of(text));
-    pairs[2] = pair_intern(&h->symbols, name_intern(&h->symbols, STR("job")), k % 2 ? STR("a") : STR("b"));
-    return head_add(h, id, pairs, 3);
-}
-
-static bool is_odd(void *arg, uint32_t ref, const struct series *s)
-{
-    (void)arg;
-    (void)s;
-    return ref & 1;
-}
 
 static int stop_at_once(void *asked, uint64_t samples, uint64_t bytes, struct err *e)
 {
