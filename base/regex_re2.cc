@@ -71,7 +71,7 @@ const char *words_of(RE2::ErrorCode code)
 /*
  * What RE2 does to a program takes time by the square of its length where much of it may be left out, as in x{1,1000}: of such
  * patterns a text of 2 KB made programs that took over a minute. Those that count get a quarter of the memory for programs,
- * ten seconds of work or so; and all the memory for matching when it turns out that they are short.
+ * a quarter of a minute of work at most; and all the memory for matching when it turns out that they are short.
  */
 static re2_prog *compile(const re2::StringPiece &pattern, RE2::Options &o)
 {

@@ -340,10 +340,8 @@ static int go_on(struct match *x, struct err *e)
 {
     int code = 0;
 
-    if (x->locked.ended) {
-        code = walk_ask(x->limits, e);
-        return code < 0 ? code : err_set(e, ERR_CANCELED, "the select was stopped");
-    }
+    if (x->locked.ended)
+        return walk_stopped(&x->locked, e);
     for (uint32_t i = 0; i < x->n && code == 0; i++)
         code = judge_noted(x, &x->tests[i], e);
     return code;

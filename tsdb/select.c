@@ -33,24 +33,31 @@ static int pace(const struct tsdb_select *s, uint32_t i, struct err *e)
     return i % CHECK_SERIES == 0 && s->limits.check ? s->limits.check(s->limits.arg, 0, 0, e) : 0;
 }
 
-/* What the index would have found, series by series. Holds index_lock, shared, afterwards. */
-static uint32_t *scan_head(struct head *h, const struct tsdb_select_opts *o, uint32_t *n)
+/* What the index would have found, series by series. head_match's contract. */
+static int scan_head(struct head *h, const struct tsdb_select_opts *o, uint32_t **out, uint32_t *n, struct err *e)
 {
+    struct walk walk = {.limits = &o->limits};
     uint32_t *refs, kept = 0;
     struct arena a = {0};
     struct labels ls;
 
     pthread_rwlock_rdlock(&h->index_lock);
     refs = head_all(h, n);
-    for (uint32_t i = 0; i < *n; i++) {
+    for (uint32_t i = 0; i < *n && !walk_must_end(&walk, WALK_A_VALUE); i++) {
         arena_reset(&a);
         head_labels(h, head_series(h, refs[i]), &a, &ls);
         if (matchers_match(o->matchers, o->nmatchers, &ls))
             refs[kept++] = refs[i];
     }
     arena_release(&a);
+    if (walk.ended) {
+        pthread_rwlock_unlock(&h->index_lock);
+        free(refs);
+        return walk_stopped(&walk, e);
+    }
     *n = kept;
-    return refs;
+    *out = refs;
+    return 0;
 }
 
 static int scan_day(struct day_view *v, const struct tsdb_select_opts *o, roaring_bitmap_t **out, struct err *e)
@@ -81,10 +88,10 @@ static int match_head(struct tsdb_select *s, const struct tsdb_select_opts *o, s
     struct series **found;
     uint32_t n, *refs;
 
-    if (o->no_index)
-        refs = scan_head(h, o, &n);
-    else if (head_match(h, o->matchers, o->nmatchers, &s->limits, &refs, &n, e) < 0)
-        return e->code;
+    int code = o->no_index ? scan_head(h, o, &refs, &n, e) : head_match(h, o->matchers, o->nmatchers, &s->limits, &refs, &n, e);
+
+    if (code < 0)
+        return code;
     s->floor = atomic_load(&s->db->keep_floor);
     found = x_alloc(sizeof(struct series *) * n);
     for (uint32_t i = 0; i < n; i++)

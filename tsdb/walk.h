@@ -14,7 +14,7 @@ struct walk {
     uint32_t work;
     bool ended;
 };
-enum { WALK_WORK = 8192, WALK_A_VALUE = 256 /* asked of a regex, which may be slow */ };
+enum { WALK_WORK = 8192, WALK_A_VALUE = 512 /* asked of a regex, which may be slow */ };
 
 /* True from when the walk must end. work: entries passed, or the like. */
 static inline bool walk_must_end(struct walk *w, uint32_t work)
@@ -30,6 +30,14 @@ static inline bool walk_must_end(struct walk *w, uint32_t work)
 static inline int walk_ask(const struct tsdb_limits *limits, struct err *e)
 {
     return limits && limits->check ? limits->check(limits->arg, 0, 0, e) : 0;
+}
+
+/* Why a walk has ended, once its locks are let go: <0. */
+static inline int walk_stopped(const struct walk *w, struct err *e)
+{
+    int code = walk_ask(w->limits, e);
+
+    return code < 0 ? code : err_set(e, ERR_CANCELED, "the select was stopped");
 }
 
 /* <0 when the limits say that the walk must end. */
